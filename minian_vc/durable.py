@@ -1,0 +1,203 @@
+"""Durable file operations: what is written here is on the disk when it is said to be.
+
+POSIX gives ``fsync`` of files and folders; Linux can flush a whole file system at once (``syncfs``) and
+exchange two folders in one step. Each has a portable way beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from blake3 import blake3
+
+from minian_vc.errors import StorageError
+
+__all__ = [
+    "copy_with_digest",
+    "digest_file",
+    "exchange",
+    "file_system_now",
+    "flush",
+    "free_bytes",
+    "open_without_links",
+    "read_block",
+    "remove_tree",
+    "storage_errors",
+    "sync_folder",
+    "write_durably",
+]
+
+BLOCK = 4 << 20
+FEW_FILES = 32  # below this, flushing each file is cheaper than flushing the file system
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_AT_FDCWD = -100 if sys.platform == "linux" else -2
+_EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
+
+
+@contextlib.contextmanager
+def storage_errors(what: str, path: Path | str) -> Iterator[None]:
+    """Turn an ``OSError`` from the disk into a :class:`StorageError` that says what is unchanged."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "The history and the working folder are as they were."
+        if error.errno in _FULL:
+            hint += " Free some space, then run the command again."
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hint += " Check that you may write there."
+        raise StorageError(f"Could not {what}: {reason} ({error.filename or path}).", hint) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries: after this a rename in it survives a power cut."""
+    if os.name == "nt":  # Windows flushes folder entries with the file
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush(files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Make files and folder entries durable: one ``syncfs`` for many, ``fsync`` each for few."""
+    files, folders = list(files), sorted(set(folders))
+    syncfs = _c_function("syncfs") if sys.platform == "linux" else None
+    if syncfs is not None and len(files) + len(folders) > FEW_FILES:
+        anywhere = os.open((files or folders)[0], os.O_RDONLY)
+        try:
+            if syncfs(anywhere) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(anywhere)
+        return
+    for file in files:
+        _sync_file(file)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def write_durably(path: Path, content: bytes, staging: Path) -> None:
+    """Write a small file so that ``path`` holds the old content or the new, never a part."""
+    staged = staging / f"{path.name}.{os.urandom(8).hex()}"
+    try:
+        with staged.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def open_without_links(path: Path) -> int:
+    """Open a regular file for reading; a symlink or special file in its place is an error."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return descriptor
+
+
+def read_block(descriptor: int, size: int) -> bytes:
+    """Read up to ``size`` bytes, fewer only at the end of the file: one read may stop early."""
+    parts = []
+    while size > 0 and (part := os.read(descriptor, min(size, 1 << 30))):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def copy_with_digest(source: int, target: Path) -> tuple[str, int]:
+    """Copy an open file to a new one in blocks; return the hex BLAKE3 and size of what was written."""
+    hasher, size = blake3(), 0
+    with target.open("xb") as out:
+        while block := read_block(source, BLOCK):
+            out.write(block)
+            hasher.update(block)
+            size += len(block)
+    return hasher.hexdigest(), size
+
+
+def digest_file(source: int) -> tuple[str, int]:
+    """Return the hex BLAKE3 and size of an open file, read in blocks."""
+    hasher, size = blake3(), 0
+    while block := read_block(source, BLOCK):
+        hasher.update(block)
+        size += len(block)
+    return hasher.hexdigest(), size
+
+
+def exchange(staged: Path, live: Path) -> bool:
+    """Exchange two folders in one step; return False where the system cannot."""
+    name = {"linux": "renameat2", "darwin": "renameatx_np"}.get(sys.platform, "")
+    rename = _c_function(name) if name else None
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(staged), _AT_FDCWD, os.fsencode(live), _EXCHANGE) == 0:
+        sync_folder(staged.parent)
+        sync_folder(live.parent)
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(live))
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or folder, also where Windows calls it read-only."""
+
+    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
+        if not Path(name).exists():
+            return
+        Path(name).chmod(stat.S_IRWXU)
+        function(name)
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=make_writable)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes free for this user on the file system of ``path``."""
+    return shutil.disk_usage(path).free
+
+
+def file_system_now(folder: Path) -> int:
+    """Return the file system's own clock in ns since the epoch: a server's may differ from ours."""
+    probe = folder / f"clock.{os.urandom(8).hex()}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime_ns
+    finally:
+        probe.unlink()
+
+
+def _c_function(name: str) -> Callable[..., int] | None:
+    try:
+        return getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    except (OSError, TypeError):  # no C library to be had (Windows)
+        return None

@@ -1,0 +1,282 @@
+"""The nouns: frozen data, no disk. One canonical form for everything that gets a digest."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from blake3 import blake3
+
+from minian_vc.errors import DamagedError
+
+__all__ = [
+    "ArrayVersion",
+    "Checkpoint",
+    "Coordinate",
+    "FileEntry",
+    "Manifest",
+    "Operation",
+    "canonical_json",
+    "digest_of",
+    "parse_document",
+    "timestamp",
+    "to_document",
+]
+
+PREFIX = "blake3:"
+DOCUMENT_VERSION = 1
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of some bytes, ``blake3:`` and 64 hexadecimal digits."""
+    return PREFIX + blake3(content).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode a value so that equal values have equal bytes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def timestamp() -> str:
+    """Return the time now in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_document(content: bytes, kind: str) -> dict[str, Any]:
+    """Read a canonical document, refusing one of another kind or of a newer format."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"A {kind} document is not JSON: {error}.") from error
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        raise DamagedError(f"A document that should be a {kind} is something else.")
+    if document.get("version") != DOCUMENT_VERSION:
+        raise DamagedError(
+            f"A {kind} document has version {document.get('version')!r}; this program reads {DOCUMENT_VERSION}.",
+            "Install a newer minian_vc.",
+        )
+    return document
+
+
+def to_document(kind: str, body: Mapping[str, Any]) -> bytes:
+    """Return a canonical document, the form that everything but a chunk object has."""
+    return canonical_json({"kind": kind, "version": DOCUMENT_VERSION, **body})
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of an array folder: its digest and size, and its bytes where they are kept in the manifest."""
+
+    digest: str
+    size: int
+    inline: bytes | None = None
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """Make an inline entry."""
+        return cls(digest_of(content), len(content), content)
+
+    def to_json(self) -> list[Any]:
+        """Return the entry as it stands in a manifest."""
+        entry: list[Any] = [self.digest, self.size]
+        return entry if self.inline is None else [*entry, base64.b64encode(self.inline).decode()]
+
+    @classmethod
+    def from_json(cls, entry: list[Any]) -> Self:
+        """Read an entry of a manifest, checking inline bytes against their digest."""
+        digest, size, *rest = entry
+        inline = base64.b64decode(rest[0]) if rest else None
+        if inline is not None and (len(inline) != size or digest_of(inline) != digest):
+            raise DamagedError("A manifest holds bytes that do not match their digest.")
+        return cls(digest, size, inline)
+
+
+class Manifest(Mapping[str, FileEntry]):
+    """The files of one array folder: key (path with ``/``) → :class:`FileEntry`, in sorted order.
+
+    A key that ends in ``/`` is an empty folder.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, FileEntry]) -> None:
+        self._entries = dict(sorted(entries.items()))
+
+    def __getitem__(self, key: str) -> FileEntry:
+        return self._entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(entry.size for entry in self._entries.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """A coordinate of an array version.
+
+    ``files`` is the digest of its stored files, ``values`` the digest of its decoded values: equal
+    values may be stored in different bytes.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    files: str
+    values: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayVersion:
+    """One saved array.
+
+    ``name`` is its folder's name without ``.zarr``, ``variable`` the array's path inside the folder
+    (the same, unless somebody renamed the folder), ``chunks`` the chunk spec by dimension,
+    ``nbytes`` its size in memory, ``stored_bytes`` the size of its files. ``missing_chunks`` counts
+    chunks that were not on disk. ``bytes_kept`` is false where policy recorded it without its bytes.
+    """
+
+    name: str
+    folder: str
+    variable: str
+    zarr_format: int
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: Mapping[str, int]
+    coordinates: tuple[Coordinate, ...]
+    unit_ids: tuple[int | str, ...] | None
+    animal: str | None
+    session: str | None
+    manifest: str
+    nbytes: int
+    stored_bytes: int
+    missing_chunks: int = 0
+    bytes_kept: bool = True
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole description: the same array version in two checkpoints has one."""
+        return digest_of(canonical_json(_as_json(self)))
+
+    def coordinate(self, name: str) -> Coordinate | None:
+        """Return the coordinate of that name, or None."""
+        return next((c for c in self.coordinates if c.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A named set of array versions of one dataset.
+
+    ``id`` is the digest of its document, ``dataset`` the dataset's id; ``tags`` are not in the document,
+    for they come later.
+    """
+
+    dataset: str
+    parent: str | None
+    sequence: int
+    message: str
+    author: str
+    created_at: str
+    arrays: tuple[ArrayVersion, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+    tags: tuple[str, ...] = ()
+
+    def array(self, name: str) -> ArrayVersion | None:
+        """Return the array version of that name, or None."""
+        return next((a for a in self.arrays if a.name == name), None)
+
+    @property
+    def short_id(self) -> str:
+        """The first ten digits of the id, as people see it."""
+        return self.id.removeprefix(PREFIX)[:10]
+
+    def to_document(self) -> bytes:
+        """Return the canonical document; unit sets are in it once each."""
+        unit_sets: dict[str, list[int | str]] = {}
+        arrays = []
+        for array in self.arrays:
+            entry = _as_json(array)
+            if array.unit_ids is not None:
+                entry["unit_ids"] = digest_of(canonical_json(array.unit_ids))
+                unit_sets[entry["unit_ids"]] = list(array.unit_ids)
+            arrays.append(entry)
+        body = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("id", "tags", "arrays")}
+        return to_document("checkpoint", {**body, "arrays": arrays, "unit_sets": unit_sets})
+
+    @classmethod
+    def from_document(cls, content: bytes, tags: tuple[str, ...] = ()) -> Self:
+        """Read a checkpoint document."""
+        document = parse_document(content, "checkpoint")
+        try:
+            unit_sets = document["unit_sets"]
+            arrays = tuple(_array_version(entry, unit_sets) for entry in document["arrays"])
+            names = ("dataset", "parent", "sequence", "message", "author", "created_at", "provenance")
+            body = {name: document[name] for name in names}
+        except (KeyError, TypeError) as error:
+            raise DamagedError(f"A checkpoint document is not whole: {error!r}.") from error
+        return cls(**body, arrays=arrays, id=digest_of(content), tags=tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of a repository's history: a checkpoint recorded or a tag given.
+
+    Operations are numbered from 1 and each names the digest of the one before. ``path`` is the dataset's
+    folder at that time, relative to the repository's root.
+    """
+
+    sequence: int
+    previous: str | None
+    action: str
+    dataset: str
+    path: str
+    checkpoint: str
+    tag: str | None
+    created_at: str
+
+    def to_document(self) -> bytes:
+        """Return the canonical document."""
+        return to_document("operation", _as_json(self))
+
+    @classmethod
+    def from_document(cls, content: bytes) -> Self:
+        """Read an operation document."""
+        document = parse_document(content, "operation")
+        try:
+            return cls(**{f.name: document[f.name] for f in fields(cls)})
+        except KeyError as error:
+            raise DamagedError(f"An operation document lacks {error}.") from error
+
+
+def _as_json(value: Any) -> dict[str, Any]:
+    """Return a flat frozen dataclass as a dict, nested ones too."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, tuple):
+            return [plain(x) for x in item]
+        return _as_json(item) if isinstance(item, Coordinate) else item
+
+    return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+
+
+def _array_version(entry: Mapping[str, Any], unit_sets: Mapping[str, list[int | str]]) -> ArrayVersion:
+    coordinates = tuple(
+        Coordinate(**{**c, "dims": tuple(c["dims"]), "shape": tuple(c["shape"])}) for c in entry["coordinates"]
+    )
+    units = None if entry["unit_ids"] is None else tuple(unit_sets[entry["unit_ids"]])
+    tuples = {name: tuple(entry[name]) for name in ("dims", "shape")}
+    return ArrayVersion(**{**entry, **tuples, "coordinates": coordinates, "unit_ids": units})

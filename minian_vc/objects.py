@@ -1,0 +1,245 @@
+"""The object store: content under its own digest, durable before it is visible.
+
+A :class:`Batch` stages any number of contents, flushes them together, and only then moves them to their
+places. Whoever needs an order between objects (chunks, then manifests, then documents) publishes one
+batch after another.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from blake3 import blake3
+
+from minian_vc import durable
+from minian_vc.errors import DamagedError, StorageError
+from minian_vc.model import PREFIX, FileEntry, Manifest, digest_of, parse_document, to_document
+
+__all__ = ["Batch", "ObjectStore", "manifest_digest", "manifest_documents"]
+
+Kind = Literal["chunks", "manifests", "checkpoints"]
+
+IN_MEMORY = 16 << 20  # a file up to this size is hashed first and copied only if new
+SPLIT_ABOVE = 1024  # entries of a manifest in one document
+CUT_BITS = 9  # a part of a split manifest has 512 entries on average
+MAX_DOCUMENT = 256 << 20
+
+
+class ObjectStore:
+    """Objects below one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        ``.minian_vc/objects``.
+    staging : Path
+        A folder on the same volume for what is not yet visible.
+    """
+
+    def __init__(self, folder: Path, staging: Path) -> None:
+        self.folder = folder
+        self.staging = staging
+
+    def path(self, kind: Kind, digest: str) -> Path:
+        """Return where an object lies or would lie."""
+        name = digest.removeprefix(PREFIX)
+        if len(name) != 64 or not name.isalnum():
+            raise DamagedError(f"{digest!r} is not a digest.")
+        return self.folder / kind / name[:2] / name[2:]
+
+    def has(self, kind: Kind, digest: str) -> bool:
+        """Tell whether the object is there."""
+        return self.path(kind, digest).is_file()
+
+    def read(self, kind: Kind, digest: str) -> bytes:
+        """Return an object's bytes.
+
+        Raises
+        ------
+        DamagedError
+            It is missing, or its bytes do not match its digest.
+        """
+        path = self.path(kind, digest)
+        hint = "Restore .minian_vc from a backup. The working folder is unchanged."
+        try:
+            if kind != "chunks" and path.stat().st_size > MAX_DOCUMENT:
+                raise DamagedError(f"The object {path} is too large for a document.", hint)
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise DamagedError(f"The object {path} is missing.", hint) from None
+        except OSError as error:
+            raise StorageError(f"The object {path} cannot be read: {error.strerror}.", hint) from error
+        if digest_of(content) != digest:
+            raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", hint)
+        return content
+
+    def digests(self, kind: Kind) -> Iterator[str]:
+        """Yield the digest of every object of a kind, in sorted order."""
+        folder = self.folder / kind
+        for first in sorted(folder.iterdir()) if folder.is_dir() else ():
+            for rest in sorted(first.iterdir()):
+                yield f"{PREFIX}{first.name}{rest.name}"
+
+    def batch(self) -> Batch:
+        """Return a new batch; use it as a context manager."""
+        return Batch(self)
+
+    def put(self, kind: Kind, content: bytes) -> str:
+        """Store one object durably and return its digest."""
+        with self.batch() as batch:
+            digest = batch.add(kind, content)
+            batch.publish()
+        return digest
+
+    def read_manifest(self, digest: str) -> Manifest:
+        """Return a manifest, its parts put together."""
+        document = parse_document(self.read("manifests", digest), "manifest")
+        entries: dict[str, FileEntry] = {}
+        try:
+            documents = [document]
+            for part in document.get("parts", ()):
+                documents.append(parse_document(self.read("manifests", part), "manifest_part"))
+            for each in documents:
+                for key, entry in each.get("entries", {}).items():
+                    entries[key] = FileEntry.from_json(entry)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise DamagedError(f"The manifest {digest} is not whole: {error}.") from error
+        return Manifest(entries)
+
+    def read_file(self, entry: FileEntry) -> bytes:
+        """Return the bytes of a file named by a manifest."""
+        return self.read("chunks", entry.digest) if entry.inline is None else entry.inline
+
+
+class Batch:
+    """Contents staged together and made visible together. Methods may be called from several threads."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._folder = store.staging / f"batch-{os.urandom(8).hex()}"
+        self._staged: dict[Path, Path] = {}
+        self._reused: set[Path] = set()
+        self._lock = threading.Lock()
+        self.stored_bytes = 0
+
+    def __enter__(self) -> Self:
+        with durable.storage_errors("prepare the staging folder", self._store.staging):
+            self._folder.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        durable.remove_tree(self._folder)
+
+    def add(self, kind: Kind, content: bytes) -> str:
+        """Stage some bytes, unless an object with that digest is there or staged; return the digest."""
+        digest = digest_of(content)
+        target = self._store.path(kind, digest)
+        if self._is_stored(target, len(content)):
+            return digest
+        staged = self._new_file()
+        with durable.storage_errors("write to the staging folder", staged):
+            staged.write_bytes(content)
+        self._keep(staged, target, len(content))
+        return digest
+
+    def add_file(self, source: int) -> tuple[str, int]:
+        """Stage a chunk from an open file; return digest and size of the bytes that were staged."""
+        if os.fstat(source).st_size <= IN_MEMORY:
+            content = durable.read_block(source, IN_MEMORY + 1)
+            if len(content) <= IN_MEMORY:
+                return self.add("chunks", content), len(content)
+            os.lseek(source, 0, os.SEEK_SET)
+        staged = self._new_file()
+        with durable.storage_errors("copy to the staging folder", staged):
+            digits, size = durable.copy_with_digest(source, staged)
+        target = self._store.path("chunks", PREFIX + digits)
+        if self._is_stored(target, size):
+            staged.unlink()
+        else:
+            self._keep(staged, target, size)
+        return PREFIX + digits, size
+
+    def add_manifest(self, manifest: Manifest) -> str:
+        """Stage a manifest, split into parts where it is large; return the digest of its root."""
+        *parts, root = manifest_documents(manifest)
+        for part in parts:
+            self.add("manifests", part)
+        return self.add("manifests", root)
+
+    def publish(self) -> None:
+        """Flush what is staged, then move it to its places and flush those.
+
+        The folders of reused objects are flushed too: another writer may have just moved them there.
+        """
+        staged, self._staged = self._staged, {}
+        reused, self._reused = self._reused, set()
+        with durable.storage_errors("store the new objects", self._store.folder):
+            durable.flush(staged.values(), ())
+            new_folders = {target.parent for target in staged if not target.parent.is_dir()}
+            for folder in new_folders:
+                folder.mkdir(parents=True, exist_ok=True)
+            for target, source in staged.items():
+                source.replace(target)
+            above = {folder.parent for folder in new_folders}
+            touched = {target.parent for target in staged} | reused
+            durable.flush((), touched | above | {folder.parent for folder in above})
+
+    def _is_stored(self, target: Path, size: int) -> bool:
+        with self._lock:
+            if target in self._staged:
+                return True
+        try:
+            if target.stat().st_size != size:
+                return False  # a torn object is written anew
+            os.utime(target)  # in use again: prune must not take it for old
+        except OSError:
+            return False
+        with self._lock:
+            self._reused.add(target.parent)
+        return True
+
+    def _new_file(self) -> Path:
+        return self._folder / os.urandom(8).hex()
+
+    def _keep(self, staged: Path, target: Path, size: int) -> None:
+        with self._lock:
+            if self._staged.setdefault(target, staged) is staged:
+                self.stored_bytes += size
+                return
+        staged.unlink()  # another thread staged the same bytes meanwhile
+
+
+def manifest_documents(manifest: Manifest) -> list[bytes]:
+    """Return the documents a manifest is stored as: its parts, then the root whose digest names it."""
+    parts: list[bytes] = []
+    entries = {key: entry.to_json() for key, entry in manifest.items()}
+    if len(entries) > SPLIT_ABOVE:
+        parts = [to_document("manifest_part", {"entries": part}) for part in _cut(entries)]
+        entries = {}
+    root = {"entries": entries, "parts": [digest_of(part) for part in parts]}
+    return [*parts, to_document("manifest", root)]
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Return the digest a manifest has or would have in the store."""
+    return digest_of(manifest_documents(manifest)[-1])
+
+
+def _cut(entries: dict[str, list[object]]) -> Iterator[dict[str, list[object]]]:
+    """Cut sorted entries after each key whose own digest begins with ``CUT_BITS`` zero bits.
+
+    The cuts depend on the keys alone: a changed chunk changes one part, not those after it.
+    """
+    part: dict[str, list[object]] = {}
+    for key, entry in entries.items():
+        part[key] = entry
+        if int.from_bytes(blake3(key.encode()).digest(2)) >> (16 - CUT_BITS) == 0:
+            yield part
+            part = {}
+    if part:
+        yield part
