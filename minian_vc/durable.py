@@ -27,6 +27,8 @@ __all__ = [
     "file_system_now",
     "flush",
     "free_bytes",
+    "link_or_copy",
+    "link_tree",
     "open_without_links",
     "read_block",
     "remove_tree",
@@ -113,7 +115,9 @@ def write_durably(path: Path, content: bytes, staging: Path) -> None:
 
 def open_without_links(path: Path) -> int:
     """Open a regular file for reading; a symlink or special file in its place is an error."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    )
     descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -164,6 +168,21 @@ def exchange(staged: Path, live: Path) -> bool:
     if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
         return False
     raise OSError(code, os.strerror(code), str(live))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where there are no links."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (*_FULL, errno.EROFS, errno.EIO):
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Make a folder whose files are second names of another's."""
+    shutil.copytree(source, target, symlinks=True, copy_function=lambda a, b: link_or_copy(Path(a), Path(b)))
 
 
 def remove_tree(path: Path) -> None:

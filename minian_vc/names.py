@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 from minian_vc.errors import InvalidInputError
 
-__all__ = ["Spec", "alias_splits", "check_array_name", "check_tag_name", "collisions", "near", "parse_spec", "split_ancestor"]
+__all__ = [
+    "Spec",
+    "alias_splits",
+    "check_array_name",
+    "check_tag_name",
+    "collisions",
+    "near",
+    "parse_spec",
+    "split_ancestor",
+]
 
 MAX_NAME = 200
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
@@ -36,7 +45,7 @@ def _check_name(kind: str, name: str) -> None:
     if not name or not name.strip() or name in (".", ".."):
         problem = "it is empty or a path"
     elif _FORBIDDEN.search(name):
-        problem = "it has a slash, a control character or one of : * ? \" < > | in it"
+        problem = 'it has a slash, a control character or one of : * ? " < > | in it'
     elif _RESERVED.fullmatch(name) or name != name.strip() or name.endswith("."):
         problem = "Windows cannot have a file of that name"
     elif len(name.encode()) > MAX_NAME:
@@ -49,7 +58,9 @@ def check_array_name(name: str) -> str:
     """Return the name, or refuse one that could leave the dataset or is no file name everywhere."""
     _check_name("an array", name)
     if name.startswith("."):
-        raise InvalidInputError(f"{name!r} cannot be the name of an array: it begins with a dot.", "Nothing was changed.")
+        raise InvalidInputError(
+            f"{name!r} cannot be the name of an array: it begins with a dot.", "Nothing was changed."
+        )
     return name
 
 
@@ -68,7 +79,9 @@ def parse_spec(text: str) -> Spec:
     """Read ``ARRAY@REV`` or ``@REV``; a text without ``@`` is left to :func:`alias_splits`."""
     array, _, revision = text.partition("@")
     if not revision:
-        raise InvalidInputError(f"{text!r} names no revision.", "Write ARRAY@REV or @REV, as in C@first_iteration.")
+        raise InvalidInputError(
+            f"{text!r} names no revision.", "Write ARRAY@REV or @REV, as in C@first_iteration."
+        )
     return Spec(check_array_name(array) if array else None, revision)
 
 
@@ -82,7 +95,9 @@ def split_ancestor(revision: str) -> tuple[str, int]:
     """Split ``latest~2`` into its base and how many parents to go back."""
     match = _ANCESTOR.fullmatch(revision.removeprefix("@"))
     if match is None:
-        raise InvalidInputError(f"{revision!r} is no revision.", "Write a tag, the beginning of an id, latest or latest~2.")
+        raise InvalidInputError(
+            f"{revision!r} is no revision.", "Write a tag, the beginning of an id, latest or latest~2."
+        )
     return match["base"], int(match["steps"] or 0)
 
 

@@ -7,9 +7,10 @@ batch after another.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -20,7 +21,7 @@ from minian_vc import durable
 from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import PREFIX, FileEntry, Manifest, digest_of, parse_document, to_document
 
-__all__ = ["Batch", "ObjectStore", "manifest_digest", "manifest_documents"]
+__all__ = ["Batch", "ObjectStore", "StoredFiles", "manifest_digest", "manifest_documents"]
 
 Kind = Literal["chunks", "manifests", "checkpoints"]
 
@@ -115,9 +116,44 @@ class ObjectStore:
         """Return the bytes of a file named by a manifest."""
         return self.read("chunks", entry.digest) if entry.inline is None else entry.inline
 
+    def write_file(self, entry: FileEntry, target: Path) -> None:
+        """Write a new file with the bytes of a manifest's entry, checked against their digest.
+
+        Raises
+        ------
+        DamagedError
+            The object is missing or does not match its digest.
+        """
+        if entry.inline is not None or entry.size <= IN_MEMORY:
+            content = self.read_file(entry)
+            with durable.storage_errors("write the restored file", target), target.open("xb") as file:
+                file.write(content)
+            return
+        path = self.path("chunks", entry.digest)
+        hint = "Nothing was changed in the working folder."
+        try:
+            source = durable.open_without_links(path)
+        except FileNotFoundError:
+            raise DamagedError(f"The object {path} is missing.", hint) from None
+        try:
+            with durable.storage_errors("write the restored file", target):
+                digits, _ = durable.copy_with_digest(source, target)
+        finally:
+            os.close(source)
+        if PREFIX + digits != entry.digest:
+            raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", hint)
+
 
 class Batch:
-    """Contents staged together and made visible together. Methods may be called from several threads."""
+    """Contents staged together and made visible together. Methods may be called from several threads.
+
+    Attributes
+    ----------
+    stored_bytes : int
+        Bytes of what was new so far.
+    added : set of str
+        Digests of what was new and given as bytes.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -126,13 +162,16 @@ class Batch:
         self._reused: set[Path] = set()
         self._lock = threading.Lock()
         self.stored_bytes = 0
+        self.added: set[str] = set()
 
     def __enter__(self) -> Self:
         with durable.storage_errors("prepare the staging folder", self._store.staging):
             self._folder.mkdir(parents=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         durable.remove_tree(self._folder)
 
     def add(self, kind: Kind, content: bytes) -> str:
@@ -145,6 +184,7 @@ class Batch:
         with durable.storage_errors("write to the staging folder", staged):
             staged.write_bytes(content)
         self._keep(staged, target, len(content))
+        self.added.add(digest)
         return digest
 
     def add_file(self, source: int) -> tuple[str, int]:
@@ -212,6 +252,51 @@ class Batch:
                 self.stored_bytes += size
                 return
         staged.unlink()  # another thread staged the same bytes meanwhile
+
+
+class StoredFiles(Mapping[str, bytes]):
+    """The files of one stored array folder, read from the objects when asked for. Picklable.
+
+    Parameters
+    ----------
+    folder : Path
+        The object store's folder.
+    manifest : str
+        Digest of the array's manifest.
+    """
+
+    def __init__(self, folder: Path, manifest: str) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @property
+    def entries(self) -> Manifest:
+        """The manifest; loaded once per process."""
+        return _load_manifest(self.folder, self.manifest)
+
+    def __getitem__(self, key: str) -> bytes:
+        return ObjectStore(self.folder, self.folder).read_file(self.entries[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in self.entries if not key.endswith("/"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, StoredFiles)
+        return same and (self.folder, self.manifest) == (other.folder, other.manifest)
+
+    def __hash__(self) -> int:
+        return hash((self.folder, self.manifest))
+
+
+@functools.lru_cache(maxsize=256)
+def _load_manifest(folder: Path, digest: str) -> Manifest:
+    return ObjectStore(folder, folder).read_manifest(digest)
 
 
 def manifest_documents(manifest: Manifest) -> list[bytes]:

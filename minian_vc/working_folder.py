@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minian_vc import durable, zarr_format
-from minian_vc.errors import BusyError, DamagedError, MinianVCError, UnreadableError
+from minian_vc.errors import BusyError, MinianVCError, UnreadableError
 from minian_vc.model import PREFIX, FileEntry, Manifest, canonical_json, digest_of
 from minian_vc.names import collisions
 from minian_vc.objects import ObjectStore
@@ -51,13 +51,18 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One array folder as it was read: its files' stats, manifest and description."""
+    """One array folder as it was read.
+
+    ``unchanged`` is the digest of the manifest recorded for exactly these files, and then nothing was
+    read; otherwise ``manifest`` and ``description`` hold what was.
+    """
 
     stats: Mapping[str, FileStat]
-    manifest: Manifest
-    description: ArrayFolder
-    missing_chunks: int
     recorded_ns: int
+    unchanged: str | None = None
+    manifest: Manifest | None = None
+    description: ArrayFolder | None = None
+    missing_chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,14 @@ class WorkingFolder:
 
     # -- reading -------------------------------------------------------------------------------
 
-    def read(self, folders: Callable[[Scan], Iterable[str]], sink: Sinks, *, wait: float) -> dict[str, Reading]:
+    def read(
+        self,
+        folders: Callable[[Scan], Iterable[str]],
+        sink: Sinks,
+        *,
+        wait: float,
+        with_bytes: Callable[[str], bool],
+    ) -> dict[str, Reading]:
         """Read array folders as one consistent cut.
 
         Parameters
@@ -155,6 +167,8 @@ class WorkingFolder:
             For a folder and key, what takes the file's bytes (a store's, or one that only hashes).
         wait : float
             Seconds to wait for a save in progress.
+        with_bytes : callable
+            Tells whether a folder's bytes are to be kept: a record made without them does not serve.
 
         Raises
         ------
@@ -169,25 +183,34 @@ class WorkingFolder:
             now = durable.file_system_now(self._store.staging)
             scan = self.scan()
             chosen = {folder: scan.arrays[folder] for folder in folders(scan)}
-            self._let_timestamps_pass(chosen, now)
-            problem = self._unfinished(scan, chosen)
-            for folder, stats in chosen.items():
-                if problem is None and (folder not in readings or readings[folder].stats != stats):
-                    try:
-                        readings[folder] = self._read_array(folder, stats, sink, now)
-                    except (FileNotFoundError, BusyError, UnreadableError) as error:
-                        problem = _as_problem(self.path / folder, error)
-                        readings.pop(folder, None)
-            problem = problem or self._incomplete(chosen, readings, now)
-            if problem is None:
-                after = self.scan()
-                if {f: after.arrays.get(f) for f in chosen} == chosen and set(folders(after)) == set(chosen):
-                    return {folder: readings[folder] for folder in chosen}
-                changed = [f for f in chosen if after.arrays.get(f) != chosen[f]] or sorted(set(folders(after)) ^ set(chosen))
-                problem = _busy(self.path / changed[0], "its files changed while they were read")
-            if time.monotonic() >= deadline or not _may_pass(problem, chosen, now):
-                raise problem
-            time.sleep(PAUSE)
+            try:
+                self._refuse_unfinished(scan, chosen)
+                self._let_timestamps_pass(chosen, now)
+                for folder, stats in chosen.items():
+                    if folder not in readings or readings[folder].stats != stats:
+                        readings[folder] = self._read_array(folder, stats, sink, now, with_bytes(folder))
+                    self._refuse_incomplete(folder, readings[folder], now)
+                self.refuse_changed(folders, {folder: readings[folder] for folder in chosen})
+            except (BusyError, UnreadableError) as problem:
+                if time.monotonic() >= deadline or not _may_pass(problem, chosen, now):
+                    raise
+                time.sleep(PAUSE)
+            else:
+                return {folder: readings[folder] for folder in chosen}
+
+    def refuse_changed(
+        self, folders: Callable[[Scan], Iterable[str]], readings: Mapping[str, Reading]
+    ) -> None:
+        """Raise :class:`BusyError` if the folders are not, or no longer, as they were read."""
+        scan = self.scan()
+        chosen = set(folders(scan))
+        for folder in sorted(chosen | set(readings)):
+            if (
+                folder not in readings
+                or folder not in chosen
+                or scan.arrays[folder] != readings[folder].stats
+            ):
+                raise _busy(self.path / folder, "its files changed while they were read")
 
     def _let_timestamps_pass(self, chosen: Mapping[str, Mapping[str, FileStat]], now: int) -> None:
         """Wait until no file is so fresh that a later change could bear the same timestamp."""
@@ -195,17 +218,18 @@ class WorkingFolder:
         if 0 < wait <= COARSE:
             time.sleep(wait / 1e9)
 
-    def _unfinished(self, scan: Scan, chosen: Mapping[str, Mapping[str, FileStat]]) -> MinianVCError | None:
+    def _refuse_unfinished(self, scan: Scan, chosen: Mapping[str, Mapping[str, FileStat]]) -> None:
         for folder, files in chosen.items():
             partial = next((key for key in files if zarr_format.is_save_in_progress(key)), None)
             if partial:
-                return _busy(self.path / folder, f"{partial} is a file that is still being written", "that file")
+                raise _busy(
+                    self.path / folder, f"{partial} is a file that is still being written", "that file"
+                )
         for leftover in scan.rechunking:
             target = self._rechunk_target(leftover, scan)
             if target in (None, *chosen):
-                what = f"is being rechunked ({leftover} beside it)"
-                return _busy(self.path / (target or leftover), what, f"the folder {leftover}")
-        return None
+                what = f"a rechunking is under way, in the folder {leftover} beside it"
+                raise _busy(self.path / (target or leftover), what, f"the folder {leftover}")
 
     def _rechunk_target(self, leftover: str, scan: Scan) -> str | None:
         """Guess which array a rechunker's uuid folder belongs to: the youngest of the same shape."""
@@ -222,39 +246,39 @@ class WorkingFolder:
                 continue
         return max(youngest)[1] if youngest else None
 
-    def _incomplete(
-        self, chosen: Mapping[str, Mapping[str, FileStat]], readings: Mapping[str, Reading], now: int
-    ) -> MinianVCError | None:
-        """Find an array that lacks chunks and was touched so lately that a save must be running."""
-        for folder, files in chosen.items():
-            reading, age = readings[folder], now - _newest(files)
-            fill = reading.description.variable.fill_value
-            limit = {"NaN": RECENT, None: QUIET}.get(fill if fill is None else str(fill), 0)
-            if reading.missing_chunks and age < limit:
-                return _busy(self.path / folder, f"{reading.missing_chunks} of its chunks are not there yet", "nothing")
-        return None
+    def _refuse_incomplete(self, folder: str, reading: Reading, now: int) -> None:
+        """Refuse an array that lacks chunks and was touched so lately that a save must be running."""
+        if reading.description is None or not reading.missing_chunks:
+            return
+        fill = reading.description.variable.fill_value
+        limit = {"NaN": RECENT, None: QUIET}.get(fill if fill is None else str(fill), 0)
+        if now - _newest(reading.stats) < limit:
+            what = f"{reading.missing_chunks} of its chunks are not there yet"
+            raise _busy(self.path / folder, what)
 
-    def _read_array(self, folder: str, stats: Mapping[str, FileStat], sink: Sinks, now: int) -> Reading:
-        known = self._known_entries(folder, stats)
-        todo = [key for key in stats if key not in known]
-        tasks = [todo[i : i + FILES_PER_TASK] for i in range(0, len(todo), FILES_PER_TASK)]
+    def _read_array(
+        self, folder: str, stats: Mapping[str, FileStat], sink: Sinks, now: int, with_bytes: bool
+    ) -> Reading:
+        unchanged = self._clean_manifest(folder, stats, with_bytes)
+        if unchanged is not None:
+            return Reading(stats, now, unchanged)
+        known = self._known_entries(folder, stats, with_bytes)
         root = self.path / folder
 
         def read_some(keys: list[str]) -> dict[str, FileEntry]:
             return {key: _read_file(root, key, stats[key], sink(folder, key)) for key in keys}
 
-        if len(todo) > 1:
-            per_task = max(1, min(FILES_PER_TASK, len(todo) // WORKERS))
-            tasks = [todo[i : i + per_task] for i in range(0, len(todo), per_task)]
-            with ThreadPoolExecutor(WORKERS) as pool:
-                parts = list(pool.map(read_some, tasks))
-        else:
-            parts = [read_some(keys) for keys in tasks]
-        entries = dict(itertools.chain(known.items(), *(part.items() for part in parts)))
+        todo = [key for key in stats if key not in known]
+        per_task = max(1, min(FILES_PER_TASK, len(todo) // WORKERS))
+        tasks = [todo[i : i + per_task] for i in range(0, len(todo), per_task)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            entries = dict(
+                itertools.chain(known.items(), *(part.items() for part in pool.map(read_some, tasks)))
+            )
         manifest = Manifest(entries)
         description = self._described(folder, list(manifest), lambda key: self._inline(folder, manifest, key))
         missing = zarr_format.missing_chunks(description.variable, manifest.keys())
-        return Reading(stats, manifest, description, missing, now)
+        return Reading(stats, now, None, manifest, description, missing)
 
     def _inline(self, folder: str, manifest: Manifest, key: str) -> bytes:
         content = manifest[key].inline
@@ -262,17 +286,27 @@ class WorkingFolder:
             raise UnreadableError(f"{self.path / folder / key} is too large for metadata.")
         return content
 
+    def changed_bytes(self, folder: str, stats: Mapping[str, FileStat]) -> int:
+        """Return the bytes of the files that may have changed since the last commit."""
+        record = self._record(folder)
+        known = record.files if record else {}
+        return sum(s[0] for key, s in stats.items() if known.get(key) != s)
+
     # -- the record of the last commit ---------------------------------------------------------
 
-    def clean_manifest(self, folder: str, stats: Mapping[str, FileStat], *, with_bytes: bool) -> str | None:
+    def _clean_manifest(self, folder: str, stats: Mapping[str, FileStat], with_bytes: bool) -> str | None:
         """Return the manifest digest recorded for exactly these files, if nothing can have changed since."""
         record = self._record(folder)
         if record is None or record.with_bytes < with_bytes or record.files != stats:
             return None
-        return None if any(_racy(s, record.recorded_ns) for s in stats.values()) else record.manifest
+        if any(_racy(s, record.recorded_ns) for s in stats.values()):
+            return None
+        return record.manifest if self._store.has("manifests", record.manifest) else None
 
     def remember(self, folder: str, reading: Reading, manifest: str, *, with_bytes: bool) -> None:
         """Record what was read, for the next commit to compare."""
+        if reading.unchanged is not None:
+            return
         body = canonical_json(
             {
                 "manifest": manifest,
@@ -290,10 +324,37 @@ class WorkingFolder:
         except OSError:  # only speed is lost
             temporary.unlink(missing_ok=True)
 
-    def _known_entries(self, folder: str, stats: Mapping[str, FileStat]) -> dict[str, FileEntry]:
+    def list_files(self, folder: str) -> Mapping[str, FileStat]:
+        """List and stat every file of one array folder."""
+        return _list_files(str(self.path / folder))
+
+    def recorded_manifest(self, folder: str) -> str | None:
+        """Return the manifest recorded for the folder's present files (timestamps taken at their word)."""
+        record = self._record(folder)
+        unchanged = record is not None and record.with_bytes and record.files == self.list_files(folder)
+        return record.manifest if record is not None and unchanged else None
+
+    def is_recorded(self, folder: str, stats: Mapping[str, FileStat]) -> bool:
+        """Tell whether exactly these files were recorded with their bytes: then they can be brought back."""
+        record = self._record(folder)
+        return record is not None and record.with_bytes and record.files == stats
+
+    def refresh(self, folder: str) -> None:
+        """Renew the record of files whose ctime alone moved (a second name of theirs came or went)."""
+        record = self._record(folder)
+        files = _list_files(str(self.path / folder))
+        if record is None or files.keys() != record.files.keys():
+            return
+        if all((s[0], s[1], s[3]) == (r[0], r[1], r[3]) for s, r in zip(files.values(), record.files.values(), strict=True)):
+            reading = Reading(files, record.recorded_ns)
+            self.remember(folder, reading, record.manifest, with_bytes=record.with_bytes)
+
+    def _known_entries(
+        self, folder: str, stats: Mapping[str, FileStat], with_bytes: bool
+    ) -> dict[str, FileEntry]:
         """Return the manifest entries of files that cannot have changed since the last commit."""
         record = self._record(folder)
-        if record is None:
+        if record is None or record.with_bytes < with_bytes:
             return {}
         try:
             manifest = self._store.read_manifest(record.manifest)
@@ -337,7 +398,9 @@ def _list_files(root: str) -> dict[str, FileStat]:
         except FileNotFoundError:
             continue  # removed meanwhile: the second look will see it
         except OSError as error:
-            raise UnreadableError(f"{folder} cannot be read: {error.strerror}.", "Nothing was changed.") from error
+            raise UnreadableError(
+                f"{folder} cannot be read: {error.strerror}.", "Nothing was changed."
+            ) from error
         if not entries and prefix:
             files[prefix] = (0, 0, 0, 0)
         for entry in entries:
@@ -413,7 +476,9 @@ def _may_pass(problem: MinianVCError, chosen: Mapping[str, Mapping[str, FileStat
 
 
 def _as_problem(path: Path, error: Exception) -> MinianVCError:
-    return error if isinstance(error, MinianVCError) else _busy(path, "its files changed while they were read")
+    return (
+        error if isinstance(error, MinianVCError) else _busy(path, "its files changed while they were read")
+    )
 
 
 def _busy(path: Path, what: str, leftover: str = "") -> BusyError:

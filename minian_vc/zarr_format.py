@@ -73,8 +73,13 @@ class ArrayFolder:
 
 
 def is_zarr(keys: Collection[str]) -> bool:
-    """Tell whether a folder with these files is a zarr array or group."""
-    return any(name in keys for name in (".zarray", ".zgroup", "zarr.json"))
+    """Tell whether a folder with these files is a zarr array, or a group with an array directly in it.
+
+    A dataset folder that other tools gave a ``.zgroup`` of its own is neither.
+    """
+    if ".zarray" in keys or "zarr.json" in keys:
+        return True
+    return ".zgroup" in keys and any(key.count("/") == 1 and key.endswith("/.zarray") for key in keys)
 
 
 def stem(folder: str) -> str:
@@ -107,7 +112,7 @@ def read_array_folder(stem: str, keys: Collection[str], read: Reader) -> ArrayFo
     """
     arrays = {meta.path: meta for meta in _arrays(keys, read)}
     if not arrays:
-        raise UnreadableError(f"{stem}: the folder has a zarr group but no array in it.")
+        raise UnreadableError(f"there is no array in it.")
     coordinate_names = _coordinate_names(arrays)
     data = [path for path in sorted(arrays) if path not in coordinate_names] or sorted(arrays)
     variable = arrays[stem if stem in data else data[0]]
@@ -115,7 +120,9 @@ def read_array_folder(stem: str, keys: Collection[str], read: Reader) -> ArrayFo
     beside = {
         meta.path.removeprefix(f"{parent}/"): meta
         for meta in arrays.values()
-        if meta.path != variable.path and meta.path.rpartition("/")[0] == parent and meta.path in coordinate_names
+        if meta.path != variable.path
+        and meta.path.rpartition("/")[0] == parent
+        and meta.path in coordinate_names
     }
     attached = {name: meta for name, meta in beside.items() if set(meta.dims) <= set(variable.dims)}
     return ArrayFolder(variable, dict(sorted(attached.items())))
@@ -300,7 +307,8 @@ def rename_variable(files: Mapping[str, bytes], old: str, new: str) -> dict[str,
     documents themselves, for a stale one would give wrong values under the new name too.
     """
     renamed = {
-        (f"{new}/{key[len(old) + 1:]}" if key.startswith(f"{old}/") else key): content for key, content in files.items()
+        (f"{new}/{key[len(old) + 1 :]}" if key.startswith(f"{old}/") else key): content
+        for key, content in files.items()
     }
     if ".zmetadata" in renamed:
         parts = {k: json.loads(v) for k, v in sorted(renamed.items()) if k != ".zmetadata"}

@@ -1,0 +1,153 @@
+"""Opening the catalog: SQLite set up so that an acknowledged write is durable and writers wait in line."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from minian_vc.catalog.migrate import HEAD, is_known, upgrade
+from minian_vc.errors import BusyError, DamagedError, EnvironmentUnfitError, MinianVCError, StorageError
+
+__all__ = ["Catalog"]
+
+APPLICATION_ID = 0x6D766331  # "mvc1"
+BUSY_SECONDS = 30.0
+
+
+class Catalog:
+    """A repository's ``catalog.sqlite``.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; it is made or brought up to date by :meth:`prepare`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(path)
+
+    def prepare(self) -> None:
+        """Make the catalog, or bring it up to date.
+
+        Raises
+        ------
+        EnvironmentUnfitError
+            It was made by a newer program; nothing was touched.
+        DamagedError
+            The file is no catalog of ours.
+        """
+        if self._state() == HEAD:
+            return
+        with self.write() as connection:
+            if _state(connection) != HEAD:  # another process may have been faster
+                upgrade(connection)
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _state(self) -> str | None:
+        if not self.path.exists():
+            return None
+        with self.read() as connection:
+            return _state(connection)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the catalog."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open the one write transaction that can be open; it commits when the block ends.
+
+        Raises
+        ------
+        BusyError
+            Another writer kept the catalog for longer than ``BUSY_SECONDS``.
+        """
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        engine = self._engine.execution_options(begin=begin)
+        with _clear_errors(self.path), engine.begin() as connection:
+            yield connection
+
+
+def _state(connection: Connection) -> str | None:
+    """Return the schema revision, or None for an empty database, after checking whose database it is."""
+    owner = connection.exec_driver_sql("PRAGMA application_id").scalar()
+    tables = {
+        name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    if not tables:
+        return None
+    foreign = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')"
+    ).first()
+    if owner != APPLICATION_ID or "alembic_version" not in tables or foreign:
+        raise DamagedError(
+            "The catalog is not one that minian_vc made.",
+            "Nothing was touched. Restore .minian_vc from a backup.",
+        )
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if not is_known(str(revision)):
+        raise EnvironmentUnfitError(
+            f"The catalog has schema {revision}, which is newer than this minian_vc knows ({HEAD}).",
+            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+        )
+    return str(revision)
+
+
+def _engine(path: Path) -> Engine:
+    """Return an engine whose transactions are ours alone: SQLAlchemy's defaults lose concurrent updates."""
+    engine = create_engine(
+        f"sqlite:///{path.as_posix()}",
+        poolclass=NullPool,
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _: Any) -> None:
+        for pragma in (
+            "journal_mode = DELETE",
+            "synchronous = EXTRA",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options()["begin"])
+
+    return engine
+
+
+@contextlib.contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Say what SQLite's errors mean for the user."""
+    try:
+        yield
+    except MinianVCError:
+        raise
+    except OperationalError as error:
+        text = str(error.orig)
+        if "locked" in text or "busy" in text:
+            raise BusyError(
+                f"Another process is writing to the catalog {path}.",
+                "Nothing was recorded. Run the command again when it is done.",
+            ) from error
+        raise StorageError(f"The catalog {path} cannot be used: {text}.", "Nothing was recorded.") from error
+    except DatabaseError as error:
+        raise DamagedError(
+            f"The catalog {path} is damaged: {error.orig}.", "Restore .minian_vc from a backup."
+        ) from error

@@ -1,0 +1,232 @@
+"""What the catalog is asked. Each function takes an open transaction and returns plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, select
+
+from minian_vc.catalog.record import CoordinateValues
+from minian_vc.catalog.schema import (
+    array_version,
+    checkpoint,
+    checkpoint_array,
+    coordinate,
+    dataset,
+    operation,
+    session,
+    tag,
+    unit_set_member,
+)
+from minian_vc.model import PREFIX, canonical_json
+
+__all__ = [
+    "DatasetRow",
+    "LogEntry",
+    "array_names",
+    "by_id_prefix",
+    "by_tag",
+    "coordinate_values",
+    "dataset_at",
+    "datasets",
+    "find_arrays",
+    "last_operation",
+    "log",
+    "parent_of",
+    "tags",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """A dataset the catalog knows: its id, its path below the repository's root, its latest checkpoint."""
+
+    uid: str
+    path: str
+    latest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A checkpoint as the log shows it."""
+
+    id: str
+    tags: tuple[str, ...]
+    message: str
+    author: str
+    created_at: str
+    parent: str | None
+    sequence: int
+    arrays: tuple[str, ...]
+
+
+def last_operation(connection: Connection) -> tuple[int, str | None]:
+    """Return number and digest of the last operation the catalog knows; (0, None) for none."""
+    newest = select(operation.c.sequence, operation.c.digest).order_by(operation.c.sequence.desc()).limit(1)
+    row = connection.execute(newest).first()
+    return (row.sequence, row.digest) if row else (0, None)
+
+
+def datasets(connection: Connection) -> list[DatasetRow]:
+    """Return all datasets, by path."""
+    rows = connection.execute(
+        select(dataset.c.uid, dataset.c.path, dataset.c.latest).order_by(dataset.c.path)
+    )
+    return [DatasetRow(*row) for row in rows]
+
+
+def dataset_at(connection: Connection, path: str) -> DatasetRow | None:
+    """Return the dataset of that path below the root."""
+    found = select(dataset.c.uid, dataset.c.path, dataset.c.latest).where(dataset.c.path == path)
+    row = connection.execute(found).first()
+    return DatasetRow(*row) if row else None
+
+
+def _checkpoints(uid: str) -> Select[Any]:
+    return select(checkpoint.c.digest).join(dataset).where(dataset.c.uid == uid)
+
+
+def by_tag(connection: Connection, uid: str, name: str) -> str | None:
+    """Return the id of the checkpoint with that tag."""
+    found = select(checkpoint.c.digest).join(tag, tag.c.checkpoint_id == checkpoint.c.id)
+    found = found.join(dataset, dataset.c.id == tag.c.dataset_id)
+    return connection.scalar(found.where(dataset.c.uid == uid, tag.c.name == name))
+
+
+def by_id_prefix(connection: Connection, uid: str, prefix: str) -> list[str]:
+    """Return the ids of the dataset's checkpoints that begin so (hexadecimal digits)."""
+    begin = PREFIX + prefix
+    span = and_(checkpoint.c.digest >= begin, checkpoint.c.digest < begin + "g")
+    return list(connection.scalars(_checkpoints(uid).where(span).order_by(checkpoint.c.sequence)))
+
+
+def parent_of(connection: Connection, checkpoint_id: str) -> str | None:
+    """Return the id of a checkpoint's parent."""
+    return connection.scalar(select(checkpoint.c.parent).where(checkpoint.c.digest == checkpoint_id))
+
+
+def tags(connection: Connection, uid: str) -> dict[str, tuple[str, ...]]:
+    """Return the tags of a dataset, by checkpoint id, in the order they were given."""
+    rows = connection.execute(
+        select(checkpoint.c.digest, tag.c.name)
+        .join(tag, tag.c.checkpoint_id == checkpoint.c.id)
+        .join(dataset, dataset.c.id == tag.c.dataset_id)
+        .where(dataset.c.uid == uid)
+        .order_by(tag.c.id)
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for digest, name in rows:
+        found[digest] = (*found.get(digest, ()), name)
+    return found
+
+
+def log(
+    connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None
+) -> list[LogEntry]:
+    """Return a dataset's checkpoints, newest first.
+
+    With ``array``, only those that recorded another version of it than the checkpoint before.
+    """
+    shown = ("digest", "message", "author", "created_at", "parent", "sequence", "id")
+    query = select(*(checkpoint.c[name] for name in shown)).join(dataset).where(dataset.c.uid == uid)
+    rows = connection.execute(query.order_by(checkpoint.c.sequence.desc())).mappings().all()
+    if array is not None:
+        rows = _with_new_version(connection, uid, array, rows)
+    rows = rows[:limit]
+    names = array_names(connection, [row["id"] for row in rows])
+    given = tags(connection, uid)
+    return [
+        LogEntry(
+            id=row["digest"],
+            tags=given.get(row["digest"], ()),
+            message=row["message"],
+            author=row["author"],
+            created_at=row["created_at"],
+            parent=row["parent"],
+            sequence=row["sequence"],
+            arrays=names.get(row["id"], ()),
+        )
+        for row in rows
+    ]
+
+
+def _with_new_version(
+    connection: Connection, uid: str, name: str, rows: Sequence[RowMapping]
+) -> Sequence[RowMapping]:
+    held = connection.execute(
+        select(checkpoint.c.digest, array_version.c.manifest)
+        .join(checkpoint_array, checkpoint_array.c.checkpoint_id == checkpoint.c.id)
+        .join(array_version, array_version.c.id == checkpoint_array.c.array_version_id)
+        .join(dataset, dataset.c.id == checkpoint.c.dataset_id)
+        .where(dataset.c.uid == uid, array_version.c.name == name)
+    )
+    version = {digest: manifest for digest, manifest in held}  # noqa: C416 (rows are not tuples to mypy)
+    return [
+        row
+        for row in rows
+        if row["digest"] in version and version[row["digest"]] != version.get(row["parent"])
+    ]
+
+
+def array_names(connection: Connection, checkpoint_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the names of the arrays in some checkpoints, by the checkpoints' row ids."""
+    rows = connection.execute(
+        select(checkpoint_array.c.checkpoint_id, array_version.c.name)
+        .join(array_version, array_version.c.id == checkpoint_array.c.array_version_id)
+        .where(checkpoint_array.c.checkpoint_id.in_(checkpoint_ids))
+        .order_by(array_version.c.name)
+    )
+    found: dict[int, list[str]] = {}
+    for row_id, name in rows:
+        found.setdefault(row_id, []).append(name)
+    return {row_id: tuple(names) for row_id, names in found.items()}
+
+
+def coordinate_values(connection: Connection, files: str) -> tuple[str, CoordinateValues] | None:
+    """Return digest and decoded values of the coordinate with these files, if it is known."""
+    row = connection.execute(
+        select(coordinate.c.digest, coordinate.c.content).where(coordinate.c.files == files)
+    ).first()
+    return (row.digest, row.content) if row else None
+
+
+def find_arrays(
+    connection: Connection,
+    *,
+    name: str | None = None,
+    animal: str | None = None,
+    session_name: str | None = None,
+    unit_id: int | str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the array versions of that name, session or unit, one row per checkpoint that has them."""
+    query = (
+        select(
+            dataset.c.path.label("dataset"),
+            checkpoint.c.digest.label("checkpoint"),
+            checkpoint.c.created_at,
+            array_version.c.name,
+            session.c.animal,
+            session.c.session,
+            array_version.c.manifest,
+        )
+        .select_from(array_version)
+        .join(checkpoint_array, checkpoint_array.c.array_version_id == array_version.c.id)
+        .join(checkpoint, checkpoint.c.id == checkpoint_array.c.checkpoint_id)
+        .join(dataset, dataset.c.id == checkpoint.c.dataset_id)
+        .outerjoin(session, session.c.id == array_version.c.session_id)
+        .order_by(dataset.c.path, checkpoint.c.sequence, array_version.c.name)
+    )
+    if name is not None:
+        query = query.where(array_version.c.name == name)
+    if animal is not None:
+        query = query.where(session.c.animal == animal)
+    if session_name is not None:
+        query = query.where(session.c.session == session_name)
+    if unit_id is not None:
+        member = unit_set_member.c.unit_id == canonical_json(unit_id).decode()
+        query = query.where(
+            array_version.c.unit_set_id.in_(select(unit_set_member.c.unit_set_id).where(member))
+        )
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,164 @@
+"""Applying operations to the catalog: the one place that makes rows.
+
+A new checkpoint, one rolled forward after a crash and one replayed into a fresh catalog all come through
+:func:`apply`, so the catalog is always the fold of the operation log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select, update
+
+from minian_vc.catalog import schema
+from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, canonical_json, digest_of
+
+__all__ = ["CoordinateValues", "apply", "values_digest"]
+
+CoordinateValues = list[Any] | str | int | float | bool | None
+ReadValues = Callable[[ArrayVersion, Coordinate], CoordinateValues]
+
+
+def values_digest(dtype: str, shape: tuple[int, ...], values: CoordinateValues) -> str:
+    """Return the digest of a coordinate's values, however they are stored."""
+    return digest_of(canonical_json([dtype, list(shape), values]))
+
+
+def apply(
+    connection: Connection,
+    operation: Operation,
+    digest: str,
+    checkpoint: Checkpoint,
+    read_values: ReadValues,
+) -> None:
+    """Bring the catalog from the state before an operation to the state after it.
+
+    Parameters
+    ----------
+    connection : Connection
+        An open write transaction.
+    operation, digest : Operation, str
+        The operation and the digest of its document.
+    checkpoint : Checkpoint
+        The checkpoint that it names.
+    read_values : callable
+        Decodes a coordinate's values; called once per coordinate that is not in the catalog.
+    """
+    dataset_id = _dataset(connection, operation)
+    if operation.action == "commit":
+        _checkpoint(connection, dataset_id, checkpoint, read_values)
+        head = update(schema.dataset).where(schema.dataset.c.id == dataset_id)
+        connection.execute(head.values(latest=checkpoint.id))
+    checkpoint_id = connection.scalar(_where(schema.checkpoint, "digest", operation.checkpoint))
+    common = {"dataset_id": dataset_id, "checkpoint_id": checkpoint_id, "created_at": operation.created_at}
+    if operation.tag is not None:
+        connection.execute(insert(schema.tag).values(name=operation.tag, **common))
+    entry = {
+        "sequence": operation.sequence,
+        "digest": digest,
+        "action": operation.action,
+        "tag": operation.tag,
+    }
+    connection.execute(insert(schema.operation).values(**entry, **common))
+
+
+def _where(table: Table, column: str, value: Any) -> Any:
+    return select(table.c.id).where(table.c[column] == value)
+
+
+def _shared(connection: Connection, table: Table, digest: str, values: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return the id of the row with that digest, and whether it had to be made."""
+    found = connection.scalar(_where(table, "digest", digest))
+    if found is not None:
+        return int(found), False
+    result = connection.execute(insert(table).values(digest=digest, **values))
+    return int(result.inserted_primary_key[0]), True
+
+
+def _dataset(connection: Connection, operation: Operation) -> int:
+    table = schema.dataset
+    found = connection.scalar(_where(table, "uid", operation.dataset))
+    if found is None:
+        result = connection.execute(insert(table).values(uid=operation.dataset, path=operation.path))
+        return int(result.inserted_primary_key[0])
+    connection.execute(update(table).where(table.c.id == found).values(path=operation.path))
+    return int(found)
+
+
+def _checkpoint(
+    connection: Connection, dataset_id: int, checkpoint: Checkpoint, read_values: ReadValues
+) -> None:
+    row = {
+        "digest": checkpoint.id,
+        "dataset_id": dataset_id,
+        "parent": checkpoint.parent,
+        "sequence": checkpoint.sequence,
+        "message": checkpoint.message,
+        "author": checkpoint.author,
+        "created_at": checkpoint.created_at,
+        "provenance": dict(checkpoint.provenance),
+    }
+    result = connection.execute(insert(schema.checkpoint).values(row))
+    checkpoint_id = result.inserted_primary_key[0]
+    for array in checkpoint.arrays:
+        array_id = _array_version(connection, array, read_values)
+        link = {"checkpoint_id": checkpoint_id, "array_version_id": array_id}
+        connection.execute(insert(schema.checkpoint_array).values(link))
+
+
+def _array_version(connection: Connection, array: ArrayVersion, read_values: ReadValues) -> int:
+    found = connection.scalar(_where(schema.array_version, "digest", array.digest))
+    if found is not None:
+        return int(found)
+    plain = ("name", "folder", "variable", "zarr_format", "dtype", "manifest")
+    counts = ("nbytes", "stored_bytes", "missing_chunks", "bytes_kept")
+    row = {name: getattr(array, name) for name in (*plain, *counts)}
+    row |= {"dims": list(array.dims), "shape": list(array.shape), "chunks": dict(array.chunks)}
+    row |= {"unit_set_id": _unit_set(connection, array), "session_id": _session(connection, array)}
+    array_id, _ = _shared(connection, schema.array_version, array.digest, row)
+    for coordinate in array.coordinates:
+        coordinate_id = _coordinate(connection, array, coordinate, read_values)
+        link = {"array_version_id": array_id, "name": coordinate.name, "coordinate_id": coordinate_id}
+        connection.execute(insert(schema.array_coordinate).values(link))
+    return array_id
+
+
+def _unit_set(connection: Connection, array: ArrayVersion) -> int | None:
+    if array.unit_ids is None:
+        return None
+    digest = digest_of(canonical_json(array.unit_ids))
+    row_id, made = _shared(connection, schema.unit_set, digest, {"size": len(array.unit_ids)})
+    if made and array.unit_ids:
+        members = [
+            {"unit_set_id": row_id, "position": position, "unit_id": canonical_json(unit).decode()}
+            for position, unit in enumerate(array.unit_ids)
+        ]
+        connection.execute(insert(schema.unit_set_member), members)
+    return row_id
+
+
+def _session(connection: Connection, array: ArrayVersion) -> int | None:
+    if array.animal is None and array.session is None:
+        return None
+    values = {"animal": array.animal, "session": array.session}
+    return _shared(connection, schema.session, digest_of(canonical_json(values)), values)[0]
+
+
+def _coordinate(
+    connection: Connection, array: ArrayVersion, coordinate: Coordinate, read_values: ReadValues
+) -> int:
+    table = schema.coordinate
+    found = connection.scalar(_where(table, "files", coordinate.files))
+    if found is not None:
+        return int(found)
+    row = {
+        "files": coordinate.files,
+        "digest": coordinate.values,
+        "dims": list(coordinate.dims),
+        "shape": list(coordinate.shape),
+        "dtype": coordinate.dtype,
+        "content": read_values(array, coordinate),
+    }
+    result = connection.execute(insert(table).values(row))
+    return int(result.inserted_primary_key[0])

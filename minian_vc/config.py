@@ -1,0 +1,81 @@
+"""A repository's ``config.json``: the format version and what the lab decided."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from minian_vc import durable
+from minian_vc.errors import DamagedError, EnvironmentUnfitError, InvalidInputError
+from minian_vc.names import check_array_name, near
+
+__all__ = ["FORMAT", "Config"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one repository.
+
+    ``author`` stands in new checkpoints (empty: user@host). ``record_without_bytes`` names arrays whose
+    history is kept without their bytes: they can be compared, not brought back.
+    """
+
+    repository: str
+    author: str = ""
+    record_without_bytes: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file, refusing a newer format.
+
+        Raises
+        ------
+        EnvironmentUnfitError
+            The repository has a format that this program does not know.
+        DamagedError
+            The file is missing or not what :meth:`save` writes.
+        """
+        with durable.storage_errors("read the configuration", path):
+            content = path.read_bytes()
+        try:
+            document: dict[str, Any] = json.loads(content)
+            found = document["format"]
+            if found == FORMAT:
+                names = {field.name for field in fields(cls)}
+                settings = {key: value for key, value in document.items() if key in names}
+                settings["record_without_bytes"] = tuple(settings["record_without_bytes"])
+                return cls(**settings)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(f"{path} is damaged: {error}.", "Restore it from a backup.") from error
+        raise EnvironmentUnfitError(
+            f"The repository {path.parent} has format {found}; this minian_vc knows format {FORMAT}.",
+            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+        )
+
+    def save(self, path: Path, staging: Path) -> None:
+        """Write the file durably."""
+        content = json.dumps(asdict(self), indent=2).encode() + b"\n"
+        with durable.storage_errors("write the configuration", path):
+            durable.write_durably(path, content, staging)
+
+    def with_setting(self, name: str, value: str) -> Config:
+        """Return a copy with one setting changed; lists are comma-separated.
+
+        Raises
+        ------
+        InvalidInputError
+            There is no such setting.
+        """
+        if name == "author":
+            return replace(self, author=value)
+        if name == "record_without_bytes":
+            names = tuple(check_array_name(part.strip()) for part in value.split(",") if part.strip())
+            return replace(self, record_without_bytes=names)
+        raise InvalidInputError(
+            f"There is no setting {name!r}.", near(name, ["author", "record_without_bytes"])
+        )

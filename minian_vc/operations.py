@@ -1,0 +1,84 @@
+"""The operation log: one numbered document per step of history. Latest and tags are its fold."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from minian_vc import durable
+from minian_vc.errors import BusyError, DamagedError, StorageError
+from minian_vc.model import Operation, digest_of
+
+__all__ = ["OperationLog"]
+
+
+class OperationLog:
+    """The folder ``.minian_vc/operations``."""
+
+    def __init__(self, folder: Path, staging: Path) -> None:
+        self.folder = folder
+        self._staging = staging
+
+    def path(self, sequence: int) -> Path:
+        """Return where the operation of that number lies or would lie."""
+        return self.folder / f"{sequence:08d}"
+
+    def after(self, sequence: int, digest: str | None) -> Iterator[tuple[Operation, str]]:
+        """Yield each operation after a number, with its digest, checking that the chain is unbroken.
+
+        Raises
+        ------
+        DamagedError
+            An operation does not follow the one before it.
+        """
+        while True:
+            path = self.path(sequence + 1)
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise StorageError(f"The operation {path} cannot be read: {error.strerror}.") from error
+            operation = Operation.from_document(content)
+            if (operation.sequence, operation.previous) != (sequence + 1, digest):
+                raise DamagedError(
+                    f"The operation {path} does not follow the one before it.",
+                    "Nothing was changed. Restore .minian_vc from a backup.",
+                )
+            sequence, digest = operation.sequence, digest_of(content)
+            yield operation, digest
+
+    def publish(self, operation: Operation) -> str:
+        """Write the next operation durably, never over another; return its digest."""
+        content = operation.to_document()
+        path = self.path(operation.sequence)
+        staged = self._staging / f"operation-{os.urandom(8).hex()}"
+        with durable.storage_errors("write the operation log", path):
+            try:
+                durable.write_durably(staged, content, self._staging)
+                _move_exclusively(staged, path)
+                durable.sync_folder(self.folder)
+            except FileExistsError:
+                raise BusyError(
+                    f"Operation {operation.sequence} was just written by somebody else.",
+                    "Nothing was recorded. Run the command again.",
+                ) from None
+            finally:
+                staged.unlink(missing_ok=True)
+        return digest_of(content)
+
+
+def _move_exclusively(staged: Path, path: Path) -> None:
+    """Give a staged file its final name, failing if that exists: by link, where links are."""
+    try:
+        os.link(staged, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
+        if path.exists():  # no links here (exFAT): the catalog's lock keeps others away
+            raise FileExistsError(path) from None
+        staged.rename(path)

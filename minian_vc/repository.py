@@ -1,0 +1,265 @@
+"""A repository: the folder ``.minian_vc`` and the datasets below its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from minian_vc import durable, names
+from minian_vc.catalog import Catalog, queries
+from minian_vc.catalog.queries import DatasetRow
+from minian_vc.config import Config
+from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.history import History, open_history
+from minian_vc.model import PREFIX, Checkpoint, digest_of
+from minian_vc.objects import ObjectStore, StoredFiles
+from minian_vc.operations import OperationLog
+from minian_vc.working_folder import WorkingFolder
+from minian_vc.zarr_format import is_zarr
+
+__all__ = ["FOLDER", "Repository", "dataset_above", "is_dataset"]
+
+FOLDER = ".minian_vc"
+MIN_PREFIX = 4
+
+
+class Repository:
+    """Many datasets, one catalog, one object store.
+
+    Use :meth:`create`, :meth:`find` or :meth:`open`.
+
+    Attributes
+    ----------
+    root : Path
+        The folder whose datasets are versioned.
+    folder : Path
+        ``root/.minian_vc``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+        self.staging = self.folder / "staging"
+        self.config = Config.load(self.folder / "config.json")
+        self.objects = ObjectStore(self.folder / "objects", self.staging)
+        self.operations = OperationLog(self.folder / "operations", self.staging)
+        self.catalog = Catalog(self.folder / "catalog.sqlite")
+
+    @classmethod
+    def open(cls, root: Path | str) -> Self:
+        """Open the repository of a folder, its catalog brought up to date.
+
+        Raises
+        ------
+        NotFoundError
+            The folder has no repository.
+        EnvironmentUnfitError
+            A newer minian_vc made it.
+        """
+        root = Path(root).absolute()
+        if not (root / FOLDER / "config.json").is_file():
+            raise NotFoundError(f"There is no repository in {root}.", f"Make one: minian-vc init {root}")
+        repository = cls(root)
+        repository.catalog.prepare()
+        with repository.catalog.read() as connection:
+            last, _ = queries.last_operation(connection)
+        if repository.operations.path(last + 1).exists():
+            with repository.history():
+                pass  # catches up
+        return repository
+
+    @classmethod
+    def find(cls, start: Path | str) -> Self:
+        """Open the nearest repository at or above a path.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        start = Path(start).absolute()
+        for folder in (start, *start.parents):
+            if (folder / FOLDER / "config.json").is_file():
+                return cls.open(folder)
+        raise NotFoundError(
+            f"There is no repository at or above {start}.",
+            "Make one in the folder that holds your datasets: minian-vc init FOLDER",
+        )
+
+    @classmethod
+    def create(cls, root: Path | str) -> Self:
+        """Make a repository in a folder, or open the one that is there.
+
+        Raises
+        ------
+        InvalidInputError
+            The folder is a dataset or lies in one: MiniAn would take ``.minian_vc`` for an array.
+        NotFoundError
+            The folder does not exist.
+        """
+        root = Path(root).absolute()
+        if not root.is_dir():
+            raise NotFoundError(f"There is no folder {root}.", "Nothing was made. Check the path.")
+        inside = root if is_dataset(root) else dataset_above(root)
+        if inside is not None:
+            raise InvalidInputError(
+                f"{inside} is a dataset: MiniAn would take a repository in it for an array.",
+                f"Nothing was made. Use the folder above: minian-vc init {inside.parent}",
+            )
+        if not (root / FOLDER / "config.json").is_file():
+            folder = root / FOLDER
+            with durable.storage_errors("make the repository", folder):
+                for name in ("objects", "operations", "staging", "working"):
+                    (folder / name).mkdir(parents=True, exist_ok=True)
+                    durable.sync_folder(folder)
+            identity = os.urandom(8).hex()
+            Config(repository=identity).save(folder / "config.json", folder / "staging")
+        return cls.open(root)
+
+    # -- datasets ------------------------------------------------------------------------------
+
+    def datasets(self) -> list[DatasetRow]:
+        """Return the datasets that have checkpoints, by path."""
+        with self.catalog.read() as connection:
+            return queries.datasets(connection)
+
+    def dataset_row(self, path: str) -> DatasetRow:
+        """Return the dataset of a path below the root, a new one if the catalog has none there."""
+        with self.catalog.read() as connection:
+            row = queries.dataset_at(connection, path)
+        return row or DatasetRow(uid=os.urandom(8).hex(), path=path, latest=None)
+
+    def relative(self, folder: Path) -> str:
+        """Return a dataset's path below the root, with ``/`` on every system.
+
+        Raises
+        ------
+        InvalidInputError
+            The folder is the root itself, or not below it.
+        """
+        with contextlib.suppress(ValueError):
+            relative = folder.relative_to(self.root).as_posix()
+            if relative != ".":
+                return relative
+        raise InvalidInputError(
+            f"{folder} is not a dataset below the repository in {self.root}.",
+            "Nothing was changed. The repository lies in the parent of its datasets.",
+        )
+
+    def working_folder(self, path: str) -> WorkingFolder:
+        """Return the working folder of the dataset at a path below the root."""
+        records = self.folder / "working" / digest_of(path.encode()).removeprefix(PREFIX)[:16]
+        return WorkingFolder(self.root / path, records, self.objects)
+
+    # -- history -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def history(self) -> Iterator[History]:
+        """Open the one write transaction over history."""
+        with open_history(self.catalog, self.operations, self.objects) as history:
+            yield history
+
+    def checkpoint(self, checkpoint_id: str, tags: tuple[str, ...] = ()) -> Checkpoint:
+        """Read a checkpoint from its document, whose digest is checked."""
+        return Checkpoint.from_document(self.objects.read("checkpoints", checkpoint_id), tags)
+
+    def resolve(self, dataset: DatasetRow, revision: str) -> Checkpoint:
+        """Return the checkpoint that a REV names: a tag, ``latest``, the beginning of an id, each with ``~N``.
+
+        Raises
+        ------
+        NotFoundError
+            Nothing is called so; near names are given.
+        InvalidInputError
+            The beginning of an id fits several.
+        """
+        base, steps = names.split_ancestor(revision)
+        with self.catalog.read() as connection:
+            current = queries.dataset_at(connection, dataset.path)
+            tags = queries.tags(connection, dataset.uid)
+            found: str | None = current.latest if current else None
+            if found is None:
+                raise NotFoundError(
+                    f"{dataset.path} has no checkpoint yet.", f"Make one: minian-vc commit {dataset.path}"
+                )
+            if base != "latest":
+                found = queries.by_tag(connection, dataset.uid, base) or self._by_prefix(
+                    connection, dataset, base
+                )
+            for _ in range(steps):
+                found = queries.parent_of(connection, found) if found else None
+        if found is None and steps:
+            raise NotFoundError(
+                f"@{revision}: the history of {dataset.path} does not go back that far.", "See: minian-vc log"
+            )
+        if found is None:
+            known = [tag for given in tags.values() for tag in given]
+            raise NotFoundError(
+                f"{dataset.path} has no tag or checkpoint {base!r}.", names.near(base, [*known, "latest"])
+            )
+        return self.checkpoint(found, tags.get(found, ()))
+
+    def _by_prefix(self, connection: object, dataset: DatasetRow, base: str) -> str | None:
+        prefix = base.removeprefix(PREFIX).lower()
+        if len(prefix) < MIN_PREFIX or set(prefix) - set("0123456789abcdef"):
+            return None
+        found = queries.by_id_prefix(connection, dataset.uid, prefix)  # type: ignore[arg-type]
+        if len(found) > 1:
+            shown = ", ".join(each.removeprefix(PREFIX)[:16] for each in found[:5])
+            raise InvalidInputError(
+                f"{base!r} is the beginning of {len(found)} ids: {shown}.", "Give more digits."
+            )
+        return found[0] if found else None
+
+    def stored_files(self, manifest: str) -> StoredFiles:
+        """Return the files of a stored array folder."""
+        return StoredFiles(self.objects.folder, manifest)
+
+    @property
+    def author(self) -> str:
+        """Who commits: the configured author, else user@host."""
+        if self.config.author:
+            return self.config.author
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError, ImportError):  # no name for this user id
+            user = "unknown"
+        return f"{user}@{platform.node() or 'localhost'}"
+
+
+def is_dataset(folder: Path) -> bool:
+    """Tell whether a folder holds array folders, and is none itself."""
+    if folder.suffix == ".zarr":
+        return False
+    try:
+        return any(_is_array_folder(entry) for entry in folder.iterdir() if entry.is_dir())
+    except OSError:
+        return False
+
+
+def _is_array_folder(folder: Path) -> bool:
+    if folder.suffix == ".zarr":
+        return True
+    files = {
+        path.relative_to(folder).as_posix() for pattern in ("*", "*/.zarray") for path in folder.glob(pattern)
+    }
+    return is_zarr(files)
+
+
+def dataset_above(folder: Path, root: Path | None = None) -> Path | None:
+    """Return the dataset that a folder lies in, looking up to ``root`` (or one folder up)."""
+    for parent in folder.parents:
+        if parent.suffix == ".zarr":
+            return parent.parent
+        if parent == root:
+            return None
+        if is_dataset(parent):
+            return parent
+        if root is None:
+            return None
+    return None

@@ -1,0 +1,82 @@
+"""Putting a finished folder in the place of a live one, so that a kill leaves the old or the new.
+
+Where the system exchanges two folders in one step, that is all. Elsewhere it takes two renames, and a note
+says what is under way: :func:`recover` completes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from pathlib import Path
+
+from minian_vc import durable
+from minian_vc.errors import StorageError
+
+__all__ = ["put_in_place", "recover", "set_aside"]
+
+NOTE = "swap-*.json"
+UNDER_WAY = 10.0  # seconds within which another process may still be between its two renames
+
+
+def put_in_place(staged: Path, live: Path, staging: Path) -> Path | None:
+    """Make ``staged`` the folder at ``live``; return where the old one is now, or None.
+
+    Raises
+    ------
+    StorageError
+        It cannot be done; the live folder is as it was.
+    """
+    with durable.storage_errors("put the restored folder in place", live):
+        if not live.exists():
+            live.parent.mkdir(parents=True, exist_ok=True)
+            staged.rename(live)
+            durable.sync_folder(live.parent)
+            return None
+        try:
+            return staged if durable.exchange(staged, live) else _rename_twice(staged, live, staging)
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV):
+                raise
+            raise StorageError(
+                f"{live} is a mount point or on another volume: it cannot be replaced in one step.",
+                "Nothing was changed. Restore single arrays (C@TAG), or to another folder with --to.",
+            ) from error
+
+
+def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
+    aside = staged.with_name(f"{staged.name}.old")
+    note = staging / f"swap-{os.urandom(8).hex()}.json"
+    names = {"live": str(live), "staged": str(staged), "aside": str(aside)}
+    durable.write_durably(note, json.dumps(names).encode(), staging)
+    live.rename(aside)
+    staged.rename(live)
+    durable.sync_folder(live.parent)
+    note.unlink()
+    return aside
+
+
+def recover(staging: Path, displaced: Path) -> None:
+    """Complete swaps that were killed between their two renames."""
+    for note in staging.glob(NOTE):
+        if time.time() - note.stat().st_mtime < UNDER_WAY:
+            continue
+        names = {key: Path(value) for key, value in json.loads(note.read_bytes()).items()}
+        if not names["live"].exists() and names["staged"].exists():
+            names["staged"].rename(names["live"])
+        elif not names["live"].exists() and names["aside"].exists():
+            names["aside"].rename(names["live"])
+        if names["aside"].exists():
+            set_aside(names["aside"], displaced)
+        note.unlink()
+
+
+def set_aside(folder: Path, displaced: Path) -> Path:
+    """Keep a displaced folder that is not recorded; return where it lies now."""
+    target = displaced / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(4).hex()}" / folder.name
+    with durable.storage_errors("keep the displaced folder", folder):
+        target.parent.mkdir(parents=True)
+        folder.rename(target)
+    return target

@@ -1,0 +1,88 @@
+"""From a stored manifest to an array version: what the array is, read off its stored bytes."""
+
+from __future__ import annotations
+
+from minian_vc import zarr_format
+from minian_vc.arrays.reading import decode
+from minian_vc.catalog import queries
+from minian_vc.catalog.record import CoordinateValues, values_digest
+from minian_vc.errors import UnreadableError
+from minian_vc.model import ArrayVersion, Coordinate, canonical_json, digest_of
+from minian_vc.objects import StoredFiles
+from minian_vc.repository import Repository
+from minian_vc.zarr_format import ArrayMetadata, stem
+
+__all__ = ["describe_array"]
+
+
+def describe_array(repository: Repository, folder: str, manifest: str, *, bytes_kept: bool) -> ArrayVersion:
+    """Describe the array whose files a stored manifest lists.
+
+    A coordinate is decoded only if the catalog does not know its files yet.
+
+    Raises
+    ------
+    UnreadableError
+        Its metadata or a coordinate cannot be read.
+    """
+    files = repository.stored_files(manifest)
+    found = zarr_format.read_array_folder(stem(folder), files.entries, files.__getitem__)
+    variable = found.variable
+    coordinates, values = [], {}
+    for name, meta in found.coordinates.items():
+        coordinate, values[name] = _coordinate(repository, files, folder, name, meta)
+        coordinates.append(coordinate)
+    return ArrayVersion(
+        name=stem(folder),
+        folder=folder,
+        variable=variable.path,
+        zarr_format=variable.zarr_format,
+        dims=variable.dims,
+        shape=variable.shape,
+        dtype=variable.dtype,
+        chunks=dict(zip(variable.dims, variable.chunks, strict=True)),
+        coordinates=tuple(coordinates),
+        unit_ids=_unit_ids(values.get("unit_id")),
+        animal=_text(values.get("animal")),
+        session=_text(values.get("session")),
+        manifest=manifest,
+        nbytes=variable.nbytes,
+        stored_bytes=files.entries.size,
+        missing_chunks=zarr_format.missing_chunks(variable, files.entries.keys()),
+        bytes_kept=bytes_kept,
+    )
+
+
+def _coordinate(
+    repository: Repository, files: StoredFiles, folder: str, name: str, meta: ArrayMetadata
+) -> tuple[Coordinate, CoordinateValues]:
+    """Return a coordinate and its values, from the catalog where its files are known."""
+    prefix = f"{meta.path}/"
+    listing = [
+        [key.removeprefix(prefix), entry.digest]
+        for key, entry in files.entries.items()
+        if key.startswith(prefix)
+    ]
+    digest = digest_of(canonical_json(listing))
+    with repository.catalog.read() as connection:
+        known = queries.coordinate_values(connection, digest)
+    if known is None:
+        try:
+            dtype, content = decode(files, meta.path)
+        except UnreadableError as error:
+            raise UnreadableError(f"The array folder {folder}: {error.message}", error.hint) from error
+        known = values_digest(dtype, meta.shape, content), content
+    coordinate = Coordinate(
+        name=name, dims=meta.dims, shape=meta.shape, dtype=meta.dtype, files=digest, values=known[0]
+    )
+    return coordinate, known[1]
+
+
+def _unit_ids(values: CoordinateValues) -> tuple[int | str, ...] | None:
+    if values is None:
+        return None
+    return tuple(values) if isinstance(values, list) else (values,)  # type: ignore[return-value]
+
+
+def _text(value: CoordinateValues) -> str | None:
+    return None if value is None or isinstance(value, list) else str(value)
