@@ -23,7 +23,7 @@ from minian_vc.names import collisions
 from minian_vc.objects import ObjectStore
 from minian_vc.zarr_format import METADATA_NAMES, ArrayFolder, read_array_folder, stem
 
-__all__ = ["FileStat", "Reading", "Scan", "WorkingFolder"]
+__all__ = ["FileStat", "FolderFiles", "Reading", "Scan", "WorkingFolder", "hash_only"]
 
 INLINE = 256  # bytes of a file kept in the manifest
 INLINE_METADATA = 64 << 10
@@ -379,6 +379,30 @@ class WorkingFolder:
 
     def _record_path(self, folder: str) -> Path:
         return self._records / f"{digest_of(folder.encode()).removeprefix(PREFIX)[:32]}.json"
+
+
+class FolderFiles(Mapping[str, bytes]):
+    """The files of an array folder in the working folder, as long as they are what a manifest says."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._folder = folder
+        self._manifest = manifest
+
+    def __getitem__(self, key: str) -> bytes:
+        entry = self._manifest[key]
+        content = entry.inline if entry.inline is not None else (self._folder / key).read_bytes()
+        if len(content) != entry.size or digest_of(content) != entry.digest:
+            raise _busy(self._folder, f"{key} changed while it was read")
+        return content
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._manifest
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifest)
+
+    def __len__(self) -> int:
+        return len(self._manifest)
 
 
 def hash_only(source: int) -> tuple[str, int]:

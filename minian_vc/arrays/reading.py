@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import importlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from minian_vc.catalog.record import CoordinateValues
 from minian_vc.errors import EnvironmentUnfitError, MinianVCError, UnreadableError
-from minian_vc.objects import StoredFiles
 
 __all__ = ["decode", "open_zarr_array", "plain_values"]
 
 
-def open_zarr_array(files: StoredFiles, path: str) -> Any:
+def open_zarr_array(files: Mapping[str, bytes], path: str) -> Any:
     """Return a read-only zarr array over stored files, picklable and lazy.
 
     Raises
@@ -45,7 +45,7 @@ def open_zarr_array(files: StoredFiles, path: str) -> Any:
         ) from error
 
 
-def decode(files: StoredFiles, path: str) -> tuple[str, CoordinateValues]:
+def decode(files: Mapping[str, bytes], path: str) -> tuple[str, CoordinateValues]:
     """Return numpy's dtype name and the values of a coordinate as plain JSON values."""
     try:
         values = open_zarr_array(files, path)[...]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import NoReturn
 
 from zarr.storage import KVStore
 
-from minian_vc.objects import StoredFiles
 
 __all__ = ["make_store"]
 
@@ -15,7 +14,7 @@ __all__ = ["make_store"]
 class _ReadOnly(MutableMapping[str, bytes]):
     """zarr 2 insists on a mutable mapping; this one refuses to be changed."""
 
-    def __init__(self, files: StoredFiles) -> None:
+    def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files
 
     def __getitem__(self, key: str) -> bytes:
@@ -40,6 +39,6 @@ class _ReadOnly(MutableMapping[str, bytes]):
         self._refuse()
 
 
-def make_store(files: StoredFiles) -> KVStore:
+def make_store(files: Mapping[str, bytes]) -> KVStore:
     """Return a read-only zarr 2 store over stored files."""
     return KVStore(_ReadOnly(files))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NoReturn
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.buffer.core import default_buffer_prototype
 
-from minian_vc.objects import StoredFiles
 
 __all__ = ["StoredFilesStore", "make_store"]
 
@@ -22,7 +21,7 @@ class StoredFilesStore(Store):
     supports_deletes = False
     supports_listing = True
 
-    def __init__(self, files: StoredFiles) -> None:
+    def __init__(self, files: Mapping[str, bytes]) -> None:
         super().__init__(read_only=True)
         self._files = files
 
@@ -93,6 +92,6 @@ def _part(content: bytes, wanted: ByteRequest | None) -> bytes:
     return content
 
 
-def make_store(files: StoredFiles) -> StoredFilesStore:
+def make_store(files: Mapping[str, bytes]) -> StoredFilesStore:
     """Return a read-only zarr 3 store over stored files."""
     return StoredFilesStore(files)

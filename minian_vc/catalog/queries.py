@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from minian_vc.catalog.schema import (
     unit_set_member,
 )
 from minian_vc.model import PREFIX, canonical_json
+from minian_vc.units import ArrayUnits
 
 __all__ = [
     "DatasetRow",
@@ -36,6 +38,7 @@ __all__ = [
     "log",
     "parent_of",
     "tags",
+    "units_by_checkpoint",
 ]
 
 
@@ -230,3 +233,29 @@ def find_arrays(
             array_version.c.unit_set_id.in_(select(unit_set_member.c.unit_set_id).where(member))
         )
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def units_by_checkpoint(connection: Connection, uid: str) -> list[tuple[str, dict[str, ArrayUnits]]]:
+    """Return, oldest first, each checkpoint's arrays with their versions and unit ids."""
+    rows = connection.execute(
+        select(checkpoint.c.digest, array_version.c.name, array_version.c.manifest, array_version.c.unit_set_id)
+        .join(checkpoint_array, checkpoint_array.c.checkpoint_id == checkpoint.c.id)
+        .join(array_version, array_version.c.id == checkpoint_array.c.array_version_id)
+        .join(dataset, dataset.c.id == checkpoint.c.dataset_id)
+        .where(dataset.c.uid == uid)
+        .order_by(checkpoint.c.sequence, array_version.c.name)
+    ).all()
+    sets = _unit_sets(connection, {row.unit_set_id for row in rows if row.unit_set_id is not None})
+    found: dict[str, dict[str, ArrayUnits]] = {}
+    for digest, name, manifest, unit_set_id in rows:
+        found.setdefault(digest, {})[name] = ArrayUnits(manifest, sets.get(unit_set_id))
+    return list(found.items())
+
+
+def _unit_sets(connection: Connection, ids: set[int]) -> dict[int, tuple[int | str, ...]]:
+    members = select(unit_set_member.c.unit_set_id, unit_set_member.c.unit_id)
+    members = members.where(unit_set_member.c.unit_set_id.in_(ids))
+    found: dict[int, list[int | str]] = {row_id: [] for row_id in ids}
+    for row_id, unit in connection.execute(members.order_by(*unit_set_member.primary_key.columns)):
+        found[row_id].append(json.loads(unit))
+    return {row_id: tuple(units) for row_id, units in found.items()}

@@ -224,7 +224,8 @@ def _array_version(
     for array in parent.arrays if parent else ():
         if (array.folder, array.manifest, array.bytes_kept) == (folder, digest, bytes_kept):
             return array
-    return describe_array(repository, folder, digest, bytes_kept=bytes_kept)
+    files = repository.stored_files(digest)
+    return describe_array(repository, folder, digest, files, files.entries, bytes_kept=bytes_kept)
 
 
 def _record(

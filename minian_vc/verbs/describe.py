@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from minian_vc import zarr_format
 from minian_vc.arrays.reading import decode
 from minian_vc.catalog import queries
 from minian_vc.catalog.record import CoordinateValues, values_digest
 from minian_vc.errors import UnreadableError
-from minian_vc.model import ArrayVersion, Coordinate, canonical_json, digest_of
-from minian_vc.objects import StoredFiles
+from minian_vc.model import ArrayVersion, Coordinate, Manifest, canonical_json, digest_of
 from minian_vc.repository import Repository
 from minian_vc.zarr_format import ArrayMetadata, stem
 
 __all__ = ["describe_array"]
 
 
-def describe_array(repository: Repository, folder: str, manifest: str, *, bytes_kept: bool) -> ArrayVersion:
-    """Describe the array whose files a stored manifest lists.
+def describe_array(
+    repository: Repository,
+    folder: str,
+    digest: str,
+    files: Mapping[str, bytes],
+    manifest: Manifest,
+    *,
+    bytes_kept: bool = True,
+) -> ArrayVersion:
+    """Describe the array whose files a manifest lists.
 
     A coordinate is decoded only if the catalog does not know its files yet.
 
@@ -25,12 +34,11 @@ def describe_array(repository: Repository, folder: str, manifest: str, *, bytes_
     UnreadableError
         Its metadata or a coordinate cannot be read.
     """
-    files = repository.stored_files(manifest)
-    found = zarr_format.read_array_folder(stem(folder), files.entries, files.__getitem__)
+    found = zarr_format.read_array_folder(stem(folder), manifest, files.__getitem__)
     variable = found.variable
     coordinates, values = [], {}
     for name, meta in found.coordinates.items():
-        coordinate, values[name] = _coordinate(repository, files, folder, name, meta)
+        coordinate, values[name] = _coordinate(repository, files, manifest, folder, name, meta)
         coordinates.append(coordinate)
     return ArrayVersion(
         name=stem(folder),
@@ -45,16 +53,16 @@ def describe_array(repository: Repository, folder: str, manifest: str, *, bytes_
         unit_ids=_unit_ids(values.get("unit_id")),
         animal=_text(values.get("animal")),
         session=_text(values.get("session")),
-        manifest=manifest,
+        manifest=digest,
         nbytes=variable.nbytes,
-        stored_bytes=files.entries.size,
-        missing_chunks=zarr_format.missing_chunks(variable, files.entries.keys()),
+        stored_bytes=manifest.size,
+        missing_chunks=zarr_format.missing_chunks(variable, manifest.keys()),
         bytes_kept=bytes_kept,
     )
 
 
 def _coordinate(
-    repository: Repository, files: StoredFiles, folder: str, name: str, meta: ArrayMetadata
+    repository: Repository, files: Mapping[str, bytes], manifest: Manifest, folder: str, name: str, meta: ArrayMetadata
 ) -> tuple[Coordinate, CoordinateValues]:
     """Return a coordinate and its values, from the catalog where its files are known."""
     prefix = f"{meta.path}/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from minian_vc.verbs.commit import RESERVE, Request, commit
 from minian_vc.working_folder import WORKERS, FileStat, Reading, WorkingFolder
 from minian_vc.zarr_format import METADATA_NAMES, stem
 
-__all__ = ["Restored", "restore_arrays", "restore_checkpoint", "restore_to"]
+__all__ = ["Restored", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def restore_arrays(
         check_array_name(as_name)
         if len(arrays) != 1:
             raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
-    _refuse_without_bytes(arrays)
+    refuse_without_bytes(arrays)
     _refuse_too_large(repository.folder, arrays)
     working = repository.working_folder(dataset.path)
     folders = {f"{as_name}.zarr" if as_name else array.folder: array for array in arrays}
@@ -118,6 +119,8 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
     with _Staging(repository.staging / f"restore-{os.urandom(8).hex()}") as staging:
         staged = staging / "dataset"
         staged.mkdir()
+        if working.path.is_dir():
+            shutil.copystat(working.path, staged)
         linked = _link_over(working.path, staged, leave=set(others) - same)
         for folder in sorted(set(wanted) - same):
             _write_array(repository, wanted[folder], staged / folder, None)
@@ -155,7 +158,7 @@ def restore_to(
     if above is not None or repository.folder in (target, *target.parents):
         raise InvalidInputError(f"{target} lies in {above or repository.folder}.", "Nothing was written. Choose a folder elsewhere.")
     folders = {f"{check_array_name(as_name)}.zarr" if as_name else a.folder: a for a in arrays if a.bytes_kept}
-    _refuse_without_bytes(arrays if len(arrays) == 1 else ())
+    refuse_without_bytes(arrays if len(arrays) == 1 else ())
     for folder in folders:
         if (target / folder).exists():
             raise AlreadyExistsError(f"{target / folder} is there already.", "Nothing was written. Choose another folder.")
@@ -177,7 +180,8 @@ def restore_to(
 # -- before -----------------------------------------------------------------------------------
 
 
-def _refuse_without_bytes(arrays: Iterable[ArrayVersion]) -> None:
+def refuse_without_bytes(arrays: Iterable[ArrayVersion]) -> None:
+    """Refuse array versions of which only the description was kept."""
     for array in arrays:
         if not array.bytes_kept:
             raise NotFoundError(
@@ -290,13 +294,24 @@ def _sort_out(repository: Repository, working: WorkingFolder, old: Path, linked:
     """Go through a displaced dataset: what is neither linked over nor recorded is kept aside."""
     aside: list[Path] = []
     for entry in sorted(old.iterdir()):
-        if entry.name in linked:
+        if entry.name in linked and _same_files(entry, working.path / entry.name):
             continue
         if entry.is_dir() and not entry.is_symlink():
             aside += _let_go(repository, working, entry, entry.name)
         else:
             aside.append(set_aside(entry, repository.folder / "displaced"))
     return aside
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    """Tell whether two names or folders hold files of the same names, sizes and times."""
+
+    def listing(path: Path) -> dict[str, tuple[int, int]]:
+        found = [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
+        stats = {str(each.relative_to(path)): each.lstat() for each in found if each.is_symlink() or not each.is_dir()}
+        return {name: (s.st_size, s.st_mtime_ns) for name, s in stats.items()}
+
+    return listing(one) == listing(other)
 
 
 def _remember(

@@ -1,0 +1,434 @@
+"""A dataset: one MiniAn folder of arrays and its history. The table of contents of the library."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from minian_vc import names, provenance
+from minian_vc.arrays.opening import open_array, open_together
+from minian_vc.catalog import queries
+from minian_vc.catalog.queries import LogEntry
+from minian_vc.chunk_specs import Chk, recall
+from minian_vc.diff import ArrayChange
+from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.model import ArrayVersion, Checkpoint
+from minian_vc.names import Spec
+from minian_vc.repository import FOLDER, Repository, dataset_above, is_dataset
+from minian_vc.units import UnitsEntry
+from minian_vc.verbs import commit as committing
+from minian_vc.verbs import compare, restore
+from minian_vc.verbs.commit import Commit, Request
+from minian_vc.verbs.compare import ArrayState
+from minian_vc.verbs.restore import Restored
+from minian_vc.verbs.tag import tag_checkpoint
+from minian_vc.zarr_format import stem
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Dataset", "datasets_below", "open_dataset"]
+
+SEARCH_DEPTH = 5
+
+
+class Dataset:
+    """One MiniAn folder and its checkpoints. Make it with :func:`minian_vc.open`.
+
+    Attributes
+    ----------
+    path : Path
+        The folder that MiniAn writes to.
+    repository : Repository
+        The repository that keeps its history.
+
+    Examples
+    --------
+    >>> import minian_vc as mvc
+    >>> ds = mvc.open("minian_intermediate", create=True)  # doctest: +SKIP
+    >>> ds.commit("after the first temporal update", tag="first_iteration")  # doctest: +SKIP
+    >>> C = ds["C@first_iteration"]  # doctest: +SKIP
+    """
+
+    def __init__(self, repository: Repository, name: str) -> None:
+        self.repository = repository
+        self.name = name
+        self.path = repository.root / name
+        self._row = repository.dataset_row(name)
+
+    def __repr__(self) -> str:
+        latest = self.latest
+        where = f"@{latest.short_id}" if latest else "no checkpoint yet"
+        return f"<minian_vc.Dataset {self.name} in {self.repository.root}: {where}>"
+
+    # -- recording -----------------------------------------------------------------------------
+
+    def commit(
+        self,
+        message: str = "",
+        *,
+        tag: str | None = None,
+        only: Sequence[str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        wait: float = 3.0,
+    ) -> Checkpoint:
+        """Record what lies in the folder as the next checkpoint.
+
+        Parameters
+        ----------
+        message : str
+            What was done.
+        tag : str, optional
+            A name for the checkpoint, unique in this dataset.
+        only : sequence of str, optional
+            Arrays to record; the others are taken over from the checkpoint before, as they were.
+        params : mapping, optional
+            Parameters of the step, such as ``param_first_temporal``. numpy values and slices are kept as plain JSON.
+        wait : float
+            Seconds to wait for a save in progress before refusing.
+
+        Returns
+        -------
+        Checkpoint
+            The new checkpoint, or the latest one if nothing had changed.
+
+        Warns
+        -----
+        UserWarning
+            An array lacks chunks.
+
+        Raises
+        ------
+        AlreadyExistsError
+            The tag names another checkpoint.
+        BusyError
+            A save is in progress.
+        NotFoundError
+            There is no array of a name in ``only``.
+        UnreadableError
+            There is no array, or one that cannot be read.
+        StorageError
+            The disk is full or read-only; nothing was recorded.
+        """
+        done = self.record(Request(message, tag, only, provenance.of_commit(params), wait))
+        for text in done.warnings:
+            warnings.warn(text, UserWarning, stacklevel=2)
+        return done.checkpoint
+
+    def record(self, request: Request) -> Commit:
+        """Commit, and return what it cost as well."""
+        done = committing.commit(self.repository, self._row, request)
+        self._row = self.repository.dataset_row(self.name)
+        return done
+
+    def tag(self, name: str, revision: str = "latest") -> Checkpoint:
+        """Give a checkpoint a name.
+
+        Raises
+        ------
+        AlreadyExistsError
+            Another checkpoint has it.
+        InvalidInputError
+            It cannot be a tag.
+        NotFoundError
+            There is no such revision.
+        """
+        return tag_checkpoint(self.repository, self._row, name, self.show(revision))
+
+    # -- looking -------------------------------------------------------------------------------
+
+    @property
+    def latest(self) -> Checkpoint | None:
+        """The latest checkpoint, or None."""
+        return self.show("latest") if self.repository.dataset_row(self.name).latest else None
+
+    def show(self, revision: str = "latest") -> Checkpoint:
+        """Return a checkpoint with all that is recorded about its arrays.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such revision.
+        """
+        return self.repository.resolve(self._row, revision)
+
+    def history(self, n: int | None = None, array: str | None = None) -> list[LogEntry]:
+        """Return the checkpoints, newest first; with ``array``, those that recorded a new version of it."""
+        with self.repository.catalog.read() as connection:
+            entries = queries.log(connection, self._row.uid, array=array)
+        if array is not None and not entries and (latest := self.latest):
+            raise NotFoundError(
+                f"{self.name} never had an array {array!r}.", names.near(array, (a.name for a in latest.arrays))
+            )
+        return entries[:n]
+
+    def log(self, n: int | None = None, array: str | None = None) -> pd.DataFrame:
+        """Return :meth:`history` as a pandas DataFrame, one row per checkpoint, newest first."""
+        import pandas as pd
+
+        columns = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
+        rows = [{name: getattr(entry, name) for name in columns} for entry in self.history(n, array)]
+        frame = pd.DataFrame(rows, columns=list(columns))
+        frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
+        return frame
+
+    def status(self) -> list[ArrayState]:
+        """Compare the folder with the latest checkpoint, array by array."""
+        return compare.status(self.repository, self._row, self.latest)
+
+    def diff(self, old: str, new: str | None = None) -> list[ArrayChange]:
+        """Compare two revisions, or a revision with the folder.
+
+        Returns
+        -------
+        list of ArrayChange
+            Per array: new, modified, unchanged or deleted; what changed in its description; and which units
+            were added, removed, changed and are unchanged.
+        """
+        first = compare.checkpoint_side(self.repository, self.show(old))
+        if new is None:
+            second = compare.working_side(self.repository, self._row)
+        else:
+            second = compare.checkpoint_side(self.repository, self.show(new))
+        return compare.diff(self.repository, self._row, first, second)
+
+    def units(self) -> list[UnitsEntry]:
+        """Return the unit sets at each checkpoint, oldest first, with the ids that disappear and where the numbering starts anew."""
+        return compare.history_of_units(self.repository, self._row)
+
+    @property
+    def chk(self) -> Chk:
+        """MiniAn's ``chk``: the chunk sizes that the arrays agree on, with ``.deviating`` for those that do not.
+
+        Read from the arrays in the folder; from the latest checkpoint where the folder has none.
+        """
+        working = self.repository.working_folder(self.name)
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for folder, files in working.scan().arrays.items():
+            variable = working.describe(folder, files).variable
+            found[stem(folder)] = dict(zip(variable.dims, zip(variable.shape, variable.chunks, strict=True), strict=True))
+        if not found and (latest := self.latest):
+            for array in latest.arrays:
+                found[array.name] = {d: (s, array.chunks[d]) for d, s in zip(array.dims, array.shape, strict=True)}
+        return recall(found)
+
+    # -- opening old versions ------------------------------------------------------------------
+
+    def open(
+        self, revision: str = "latest", arrays: Sequence[str] | None = None, *, return_dict: bool = False
+    ) -> xr.Dataset | dict[str, xr.DataArray]:
+        """Open a checkpoint lazily, straight from the object store.
+
+        Parameters
+        ----------
+        revision : str
+            A tag, the beginning of an id, ``latest`` or ``latest~2``.
+        arrays : sequence of str, optional
+            Names of the arrays to open; all that were recorded with their bytes by default.
+        return_dict : bool
+            Return each array as saved instead of bringing them together.
+
+        Returns
+        -------
+        xarray.Dataset or dict of str to xarray.DataArray
+            Dask-backed with the stored chunks. As a Dataset, arrays with ``unit_id`` are on their common units, in one
+            order; what was left out is in ``attrs["left_out"]`` and in a ``LeftOutWarning``. Nothing is padded.
+
+        Raises
+        ------
+        ConflictError
+            The arrays do not belong together.
+        NotFoundError
+            There is no such revision or array, or it was recorded without its bytes.
+        DamagedError
+            On computing: stored bytes are not what was recorded.
+        """
+        checkpoint = self.show(revision)
+        if arrays is None:
+            chosen = [array for array in checkpoint.arrays if array.bytes_kept]
+        else:
+            chosen = [self._with_bytes(self._array(checkpoint, name)) for name in arrays]
+        if return_dict:
+            return {array.name: open_array(array, self._files(array)) for array in chosen}
+        return open_together(chosen, self._files)
+
+    def __getitem__(self, spec: str) -> xr.DataArray:
+        """Open one named version, such as ``C@first_iteration``, as a lazy DataArray."""
+        checkpoint, array = self.find(spec)
+        if array is None:
+            raise InvalidInputError(f"{spec!r} names all arrays of a checkpoint.", f"Use open({spec.lstrip('@')!r}).")
+        return open_array(self._with_bytes(array), self._files(array))
+
+    def _files(self, array: ArrayVersion) -> Any:
+        return self.repository.stored_files(array.manifest)
+
+    def _with_bytes(self, array: ArrayVersion) -> ArrayVersion:
+        restore.refuse_without_bytes([array])
+        return array
+
+    # -- bringing back -------------------------------------------------------------------------
+
+    def restore(self, *specs: str, as_: str | None = None, to: str | Path | None = None) -> Restored:
+        """Bring versions back as ordinary folders.
+
+        Parameters
+        ----------
+        *specs : str
+            ``"C@first_iteration"`` for one array, ``"@first_iteration"`` for the whole checkpoint.
+        as_ : str, optional
+            Another name for the one array: MiniAn opens it under that name.
+        to : path, optional
+            Write into this folder and leave the dataset alone.
+
+        Returns
+        -------
+        Restored
+            What was written, and what became of uncommitted work: it is committed before it is replaced.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such revision or array, or it was recorded without its bytes.
+        AlreadyExistsError
+            ``to`` holds such an array already.
+        BusyError
+            A save is in progress.
+        DamagedError
+            Stored bytes are not what was recorded; the folder is unchanged.
+        """
+        found = [self.find(spec) for spec in specs]
+        if not found:
+            raise InvalidInputError("Nothing was named to restore.", "Write ARRAY@REV or @REV, as in C@first_iteration.")
+        arrays = [array for _, array in found if array is not None]
+        whole = [checkpoint for checkpoint, array in found if array is None]
+        if whole and (len(found) > 1 or as_ is not None):
+            raise InvalidInputError("A whole checkpoint is restored alone and under its own names.", "Nothing was changed.")
+        if to is not None:
+            return restore.restore_to(self.repository, arrays or whole[0].arrays, Path(to), as_name=as_)
+        if whole:
+            return restore.restore_checkpoint(self.repository, self._row, whole[0])
+        return restore.restore_arrays(self.repository, self._row, arrays, as_name=as_)
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def find(self, spec: str) -> tuple[Checkpoint, ArrayVersion | None]:
+        """Return what a SPEC names: a checkpoint, and one of its arrays or None for all.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such revision, or no such array in it.
+        InvalidInputError
+            It is no SPEC.
+        """
+        parsed = names.parse_spec(spec) if "@" in spec else self._alias(spec)
+        checkpoint = self.show(parsed.revision)
+        return checkpoint, None if parsed.array is None else self._array(checkpoint, parsed.array)
+
+    def _alias(self, text: str) -> Spec:
+        """Read ``C_first_iteration`` as C@first_iteration, where no array has that very name."""
+        latest = self.latest
+        known = {array.name for array in latest.arrays} if latest else set()
+        if text in known:
+            raise InvalidInputError(f"{text} is an array; of which checkpoint?", f"Write {text}@REV, as in {text}@latest.")
+        with self.repository.catalog.read() as connection:
+            tags = {tag for given in queries.tags(connection, self._row.uid).values() for tag in given}
+        fitting = [spec for spec in names.alias_splits(text) if spec.revision in tags]
+        fitting = [spec for spec in fitting if self.show(spec.revision).array(spec.array or "")]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            ways = " or ".join(f"{spec.array}@{spec.revision}" for spec in fitting)
+            raise InvalidInputError(f"{text} could be {ways}.", "Write it with @.")
+        raise NotFoundError(
+            f"{text!r} names no version of an array of {self.name}.",
+            f"Write ARRAY@REV, as in C@latest. Arrays: {', '.join(sorted(known)) or 'none yet'}. "
+            f"Tags: {', '.join(sorted(tags)) or 'none yet'}.",
+        )
+
+    def _array(self, checkpoint: Checkpoint, name: str) -> ArrayVersion:
+        array = checkpoint.array(name)
+        if array is None:
+            known = names.near(name, (array.name for array in checkpoint.arrays))
+            raise NotFoundError(f"Checkpoint {checkpoint.short_id} has no array {name!r}.", known)
+        return array
+
+    @classmethod
+    def at(cls, repository: Repository, path: Path) -> Self:
+        """Return the dataset at a path in a repository.
+
+        Raises
+        ------
+        InvalidInputError
+            The path is a file, lies in another dataset, or not below the repository's root.
+        """
+        if path.is_file():
+            raise InvalidInputError(f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed.")
+        name = repository.relative(path)
+        above = dataset_above(path, repository.root)
+        if above is not None:
+            raise InvalidInputError(
+                f"{path} lies in the dataset {above}: a dataset cannot hold another.",
+                f"Nothing was changed. Give the dataset itself: {above}",
+            )
+        return cls(repository, name)
+
+
+def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
+    """Open a MiniAn folder as a dataset with history.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that ``save_minian`` writes to.
+    create : bool
+        Make a repository in the folder's parent if there is none above it; the folder need not exist yet.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    NotFoundError
+        There is no such folder, or no repository above it.
+    InvalidInputError
+        The folder is no dataset, or lies in one.
+    """
+    folder = Path(path).resolve()
+    if create:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            repository = Repository.find(folder.parent)
+        except NotFoundError:
+            repository = Repository.create(folder.parent)
+        return Dataset.at(repository, folder)
+    dataset = Dataset.at(Repository.find(folder.parent), folder)
+    if not folder.is_dir():
+        known = [row.path for row in dataset.repository.datasets()]
+        if dataset.name not in known:
+            raise NotFoundError(f"There is no folder {folder}.", names.near(dataset.name, known))
+    elif not is_dataset(folder) and dataset.repository.dataset_row(dataset.name).latest is None:
+        below = [str(each) for each in datasets_below(folder)]
+        raise InvalidInputError(
+            f"{folder} is not a dataset: it has no arrays that save_minian wrote.",
+            f"Datasets below it: {', '.join(below[:5])}." if below else "Nothing was changed. Check the path.",
+        )
+    return dataset
+
+
+def datasets_below(folder: Path, depth: int = SEARCH_DEPTH) -> Iterator[Path]:
+    """Yield the datasets at or below a folder, a few levels deep."""
+    if is_dataset(folder):
+        yield folder
+    elif depth:
+        try:
+            below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+        except OSError:
+            return
+        for path in below:
+            if path.name != FOLDER and not path.name.startswith("."):
+                yield from datasets_below(path, depth - 1)

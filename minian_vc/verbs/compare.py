@@ -1,0 +1,161 @@
+"""status and diff: the working folder or a checkpoint against a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minian_vc.arrays.reading import open_zarr_array
+from minian_vc.catalog import queries
+from minian_vc.catalog.queries import DatasetRow
+from minian_vc.diff import UNIT, ArrayChange, UnitChanges, compare, same_units_by_chunk
+from minian_vc.errors import MinianVCError
+from minian_vc.model import ArrayVersion, Checkpoint, Manifest
+from minian_vc.objects import manifest_digest
+from minian_vc.repository import Repository
+from minian_vc.units import ArrayUnits, UnitsEntry, renumbered_between, unit_history
+from minian_vc.verbs.describe import describe_array
+from minian_vc.working_folder import FolderFiles, Reading, hash_only
+from minian_vc.zarr_format import stem
+
+__all__ = ["ArrayState", "Side", "checkpoint_side", "diff", "history_of_units", "status", "working_side"]
+
+UnitIds = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayState:
+    """An array in the working folder against the latest checkpoint; ``problem`` says why it cannot be read."""
+
+    name: str
+    state: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a diff: array versions, and how to get at their manifests and files."""
+
+    checkpoint: Checkpoint | None
+    arrays: Sequence[ArrayVersion]
+    manifests: Mapping[str, Manifest]
+    files: Mapping[str, Mapping[str, bytes]]
+
+
+def status(repository: Repository, dataset: DatasetRow, latest: Checkpoint | None) -> list[ArrayState]:
+    """Compare the working folder with the latest checkpoint; bytes are hashed where a stat does not tell."""
+    working = repository.working_folder(dataset.path)
+    committed = {array.folder: array for array in latest.arrays} if latest else {}
+    states = []
+    scan = working.scan()
+    for folder in sorted({*scan.arrays, *committed}):
+        known = committed.get(folder)
+        if folder not in scan.arrays:
+            states.append(ArrayState(stem(folder), "deleted"))
+            continue
+        try:
+            found, problem = _digest(_read(repository, dataset, [folder])[folder]), ""
+        except MinianVCError as error:
+            found, problem = "", error.message
+        state = "new" if known is None else "unchanged" if known.manifest == found else "modified"
+        states.append(ArrayState(stem(folder), state, problem))
+    return states
+
+
+def _read(repository: Repository, dataset: DatasetRow, folders: Sequence[str]) -> dict[str, Reading]:
+    """Read folders of the working folder without keeping their bytes."""
+    working = repository.working_folder(dataset.path)
+    return working.read(lambda _: folders, lambda *_: hash_only, wait=0.0, with_bytes=lambda _: False)
+
+
+def _digest(reading: Reading) -> str:
+    if reading.unchanged is not None:
+        return reading.unchanged
+    return manifest_digest(reading.manifest) if reading.manifest is not None else ""
+
+
+def checkpoint_side(repository: Repository, checkpoint: Checkpoint) -> Side:
+    """Return a checkpoint as one side of a diff."""
+    files = {array.name: repository.stored_files(array.manifest) for array in checkpoint.arrays}
+    return Side(checkpoint, checkpoint.arrays, {name: each.entries for name, each in files.items()}, files)
+
+
+def working_side(repository: Repository, dataset: DatasetRow) -> Side:
+    """Return the working folder as one side of a diff."""
+    working = repository.working_folder(dataset.path)
+    readings = _read(repository, dataset, list(working.scan().arrays))
+    arrays, manifests, files = [], {}, {}
+    for folder, reading in readings.items():
+        name = stem(folder)
+        digest = _digest(reading)
+        manifests[name] = reading.manifest or repository.objects.read_manifest(digest)
+        files[name] = FolderFiles(working.path / folder, manifests[name])
+        arrays.append(describe_array(repository, folder, digest, files[name], manifests[name]))
+    return Side(None, arrays, manifests, files)
+
+
+def diff(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> list[ArrayChange]:
+    """Compare two sides array by array, and unit by unit: from chunk digests where a chunk is one unit, else from values."""
+    renumbered = _renumbered(repository, dataset, old, new)
+
+    def decide(was: ArrayVersion, now: ArrayVersion) -> UnitChanges:
+        before, after = was.unit_ids or (), now.unit_ids or ()
+        common = [unit for unit in after if unit in set(before)]
+        same = set(same_units_by_chunk(was, old.manifests[was.name], now, new.manifests[now.name]))
+        unsure = [unit for unit in common if unit not in same]
+        same |= _same_by_value(was, old.files[was.name], now, new.files[now.name], unsure)
+        return UnitChanges(
+            added=tuple(unit for unit in after if unit not in set(before)),
+            removed=tuple(unit for unit in before if unit not in set(after)),
+            changed=tuple(unit for unit in common if unit not in same),
+            unchanged=tuple(unit for unit in common if unit in same),
+            renumbered=now.name in renumbered,
+        )
+
+    return compare(old.arrays, new.arrays, decide)
+
+
+def _same_by_value(
+    was: ArrayVersion, old: Mapping[str, bytes], now: ArrayVersion, new: Mapping[str, bytes], units: Sequence[Any]
+) -> set[int | str]:
+    """Return the units whose values are equal (NaN equals NaN), one unit in memory at a time."""
+    rest = [(dim, size) for dim, size in zip(was.dims, was.shape, strict=True) if dim != UNIT]
+    comparable = was.dims == now.dims and was.dtype == now.dtype and was.bytes_kept and now.bytes_kept
+    if not units or not comparable or rest != [x for x in zip(now.dims, now.shape, strict=True) if x[0] != UNIT]:
+        return set()
+    import numpy as np
+
+    first, second = open_zarr_array(old, was.variable), open_zarr_array(new, now.variable)
+    axis = was.dims.index(UNIT)
+    place = [{unit: i for i, unit in enumerate(array.unit_ids or ())} for array in (was, now)]
+
+    def values(stored: Any, position: int) -> Any:
+        return stored[(slice(None),) * axis + (position,)]
+
+    return {
+        unit
+        for unit in units
+        if np.array_equal(
+            values(first, place[0][unit]),
+            values(second, place[1][unit]),
+            equal_nan=first.dtype.kind in "fc",
+        )
+    }
+
+
+def _renumbered(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> frozenset[str]:
+    """Return the arrays whose ids do not mean the same cells on both sides."""
+    if old.checkpoint is None:
+        return frozenset()
+    with repository.catalog.read() as connection:
+        steps = queries.units_by_checkpoint(connection, dataset.uid)
+    if new.checkpoint is None:
+        steps = [*steps, ("working", {a.name: ArrayUnits(a.manifest, a.unit_ids) for a in new.arrays})]
+    return renumbered_between(unit_history(steps), old.checkpoint.id, new.checkpoint.id if new.checkpoint else "working")
+
+
+def history_of_units(repository: Repository, dataset: DatasetRow) -> list[UnitsEntry]:
+    """Return the unit sets at each checkpoint, oldest first."""
+    with repository.catalog.read() as connection:
+        return unit_history(queries.units_by_checkpoint(connection, dataset.uid))
