@@ -161,7 +161,8 @@ class Dataset:
             entries = queries.log(connection, self._row.uid, array=array)
         if array is not None and not entries and (latest := self.latest):
             raise NotFoundError(
-                f"{self.name} never had an array {array!r}.", names.near(array, (a.name for a in latest.arrays))
+                f"{self.name} never had an array {array!r}.",
+                names.near(array, (a.name for a in latest.arrays)),
             )
         return entries[:n]
 
@@ -209,10 +210,14 @@ class Dataset:
         found: dict[str, dict[str, tuple[int, int]]] = {}
         for folder, files in working.scan().arrays.items():
             variable = working.describe(folder, files).variable
-            found[stem(folder)] = dict(zip(variable.dims, zip(variable.shape, variable.chunks, strict=True), strict=True))
+            found[stem(folder)] = dict(
+                zip(variable.dims, zip(variable.shape, variable.chunks, strict=True), strict=True)
+            )
         if not found and (latest := self.latest):
             for array in latest.arrays:
-                found[array.name] = {d: (s, array.chunks[d]) for d, s in zip(array.dims, array.shape, strict=True)}
+                found[array.name] = {
+                    d: (s, array.chunks[d]) for d, s in zip(array.dims, array.shape, strict=True)
+                }
         return recall(found)
 
     # -- opening old versions ------------------------------------------------------------------
@@ -259,7 +264,9 @@ class Dataset:
         """Open one named version, such as ``C@first_iteration``, as a lazy DataArray."""
         checkpoint, array = self.find(spec)
         if array is None:
-            raise InvalidInputError(f"{spec!r} names all arrays of a checkpoint.", f"Use open({spec.lstrip('@')!r}).")
+            raise InvalidInputError(
+                f"{spec!r} names all arrays of a checkpoint.", f"Use open({spec.lstrip('@')!r})."
+            )
         return open_array(self._with_bytes(array), self._files(array))
 
     def _files(self, array: ArrayVersion) -> Any:
@@ -301,11 +308,15 @@ class Dataset:
         """
         found = [self.find(spec) for spec in specs]
         if not found:
-            raise InvalidInputError("Nothing was named to restore.", "Write ARRAY@REV or @REV, as in C@first_iteration.")
+            raise InvalidInputError(
+                "Nothing was named to restore.", "Write ARRAY@REV or @REV, as in C@first_iteration."
+            )
         arrays = [array for _, array in found if array is not None]
         whole = [checkpoint for checkpoint, array in found if array is None]
         if whole and (len(found) > 1 or as_ is not None):
-            raise InvalidInputError("A whole checkpoint is restored alone and under its own names.", "Nothing was changed.")
+            raise InvalidInputError(
+                "A whole checkpoint is restored alone and under its own names.", "Nothing was changed."
+            )
         if to is not None:
             return restore.restore_to(self.repository, arrays or whole[0].arrays, Path(to), as_name=as_)
         if whole:
@@ -333,7 +344,9 @@ class Dataset:
         latest = self.latest
         known = {array.name for array in latest.arrays} if latest else set()
         if text in known:
-            raise InvalidInputError(f"{text} is an array; of which checkpoint?", f"Write {text}@REV, as in {text}@latest.")
+            raise InvalidInputError(
+                f"{text} is an array; of which checkpoint?", f"Write {text}@REV, as in {text}@latest."
+            )
         with self.repository.catalog.read() as connection:
             tags = {tag for given in queries.tags(connection, self._row.uid).values() for tag in given}
         fitting = [spec for spec in names.alias_splits(text) if spec.revision in tags]
@@ -366,7 +379,9 @@ class Dataset:
             The path is a file, lies in another dataset, or not below the repository's root.
         """
         if path.is_file():
-            raise InvalidInputError(f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed.")
+            raise InvalidInputError(
+                f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed."
+            )
         name = repository.relative(path)
         above = dataset_above(path, repository.root)
         if above is not None:
@@ -415,7 +430,9 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
         below = [str(each) for each in datasets_below(folder)]
         raise InvalidInputError(
             f"{folder} is not a dataset: it has no arrays that save_minian wrote.",
-            f"Datasets below it: {', '.join(below[:5])}." if below else "Nothing was changed. Check the path.",
+            f"Datasets below it: {', '.join(below[:5])}."
+            if below
+            else "Nothing was changed. Check the path.",
         )
     return dataset
 

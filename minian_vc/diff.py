@@ -43,7 +43,9 @@ class ArrayChange:
 DecideUnits = Callable[[ArrayVersion, ArrayVersion], UnitChanges]
 
 
-def compare(old: Iterable[ArrayVersion], new: Iterable[ArrayVersion], decide_units: DecideUnits) -> list[ArrayChange]:
+def compare(
+    old: Iterable[ArrayVersion], new: Iterable[ArrayVersion], decide_units: DecideUnits
+) -> list[ArrayChange]:
     """Compare two sets of array versions by name.
 
     ``decide_units`` is asked for arrays with units whose bytes differ.
@@ -94,7 +96,10 @@ def same_units_by_chunk(
         return frozenset()
     if was.chunks.get(UNIT) != 1 or _encoding(was, old, first) != _encoding(now, new, second):
         return frozenset()
-    before, after = _by_position(first, old, was.dims.index(UNIT)), _by_position(second, new, now.dims.index(UNIT))
+    before, after = (
+        _by_position(first, old, was.dims.index(UNIT)),
+        _by_position(second, new, now.dims.index(UNIT)),
+    )
     place = {unit: i for i, unit in enumerate(was.unit_ids)}
     return frozenset(
         unit
@@ -124,7 +129,9 @@ def _coordinates(array: ArrayVersion) -> list[tuple[str, str]]:
     return [(c.name, c.values) for c in array.coordinates if c.dims and UNIT not in c.dims]
 
 
-def _by_position(meta: ArrayMetadata, manifest: Manifest, axis: int) -> dict[int, tuple[tuple[str, str], ...]]:
+def _by_position(
+    meta: ArrayMetadata, manifest: Manifest, axis: int
+) -> dict[int, tuple[tuple[str, str], ...]]:
     """Return, by position along an axis, the other chunk indices there and their digests."""
     found: dict[int, list[tuple[str, str]]] = {}
     prefix = f"{meta.path}/{meta.chunk_prefix}".lstrip("/")

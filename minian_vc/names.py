@@ -104,7 +104,8 @@ def split_ancestor(revision: str) -> tuple[str, int]:
 def near(name: str, known: Iterable[str]) -> str:
     """Return a sentence with the names most like this one, or the first few that there are."""
     known = sorted(set(known))
-    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    longer = [other for other in known if name and other.startswith(name)]
+    matches = longer[:3] or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if matches:
         return f"Did you mean {' or '.join(matches)}?"
     more = ", …" if len(known) > 8 else ""

@@ -220,6 +220,17 @@ class Repository:
         """Return the files of a stored array folder."""
         return StoredFiles(self.objects.folder, manifest)
 
+    def configure(self, name: str, value: str) -> None:
+        """Change one setting for good; lists are comma-separated.
+
+        Raises
+        ------
+        InvalidInputError
+            There is no such setting.
+        """
+        self.config = self.config.with_setting(name, value)
+        self.config.save(self.folder / "config.json", self.staging)
+
     @property
     def author(self) -> str:
         """Who commits: the configured author, else user@host."""

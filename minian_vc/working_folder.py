@@ -345,7 +345,10 @@ class WorkingFolder:
         files = _list_files(str(self.path / folder))
         if record is None or files.keys() != record.files.keys():
             return
-        if all((s[0], s[1], s[3]) == (r[0], r[1], r[3]) for s, r in zip(files.values(), record.files.values(), strict=True)):
+        if all(
+            (s[0], s[1], s[3]) == (r[0], r[1], r[3])
+            for s, r in zip(files.values(), record.files.values(), strict=True)
+        ):
             reading = Reading(files, record.recorded_ns)
             self.remember(folder, reading, record.manifest, with_bytes=record.with_bytes)
 

@@ -238,7 +238,9 @@ def find_arrays(
 def units_by_checkpoint(connection: Connection, uid: str) -> list[tuple[str, dict[str, ArrayUnits]]]:
     """Return, oldest first, each checkpoint's arrays with their versions and unit ids."""
     rows = connection.execute(
-        select(checkpoint.c.digest, array_version.c.name, array_version.c.manifest, array_version.c.unit_set_id)
+        select(
+            checkpoint.c.digest, array_version.c.name, array_version.c.manifest, array_version.c.unit_set_id
+        )
         .join(checkpoint_array, checkpoint_array.c.checkpoint_id == checkpoint.c.id)
         .join(array_version, array_version.c.id == checkpoint_array.c.array_version_id)
         .join(dataset, dataset.c.id == checkpoint.c.dataset_id)

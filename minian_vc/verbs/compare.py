@@ -117,12 +117,20 @@ def diff(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> l
 
 
 def _same_by_value(
-    was: ArrayVersion, old: Mapping[str, bytes], now: ArrayVersion, new: Mapping[str, bytes], units: Sequence[Any]
+    was: ArrayVersion,
+    old: Mapping[str, bytes],
+    now: ArrayVersion,
+    new: Mapping[str, bytes],
+    units: Sequence[Any],
 ) -> set[int | str]:
     """Return the units whose values are equal (NaN equals NaN), one unit in memory at a time."""
     rest = [(dim, size) for dim, size in zip(was.dims, was.shape, strict=True) if dim != UNIT]
     comparable = was.dims == now.dims and was.dtype == now.dtype and was.bytes_kept and now.bytes_kept
-    if not units or not comparable or rest != [x for x in zip(now.dims, now.shape, strict=True) if x[0] != UNIT]:
+    if (
+        not units
+        or not comparable
+        or rest != [x for x in zip(now.dims, now.shape, strict=True) if x[0] != UNIT]
+    ):
         return set()
     import numpy as np
 
@@ -152,7 +160,9 @@ def _renumbered(repository: Repository, dataset: DatasetRow, old: Side, new: Sid
         steps = queries.units_by_checkpoint(connection, dataset.uid)
     if new.checkpoint is None:
         steps = [*steps, ("working", {a.name: ArrayUnits(a.manifest, a.unit_ids) for a in new.arrays})]
-    return renumbered_between(unit_history(steps), old.checkpoint.id, new.checkpoint.id if new.checkpoint else "working")
+    return renumbered_between(
+        unit_history(steps), old.checkpoint.id, new.checkpoint.id if new.checkpoint else "working"
+    )
 
 
 def history_of_units(repository: Repository, dataset: DatasetRow) -> list[UnitsEntry]:

@@ -62,7 +62,12 @@ def describe_array(
 
 
 def _coordinate(
-    repository: Repository, files: Mapping[str, bytes], manifest: Manifest, folder: str, name: str, meta: ArrayMetadata
+    repository: Repository,
+    files: Mapping[str, bytes],
+    manifest: Manifest,
+    folder: str,
+    name: str,
+    meta: ArrayMetadata,
 ) -> tuple[Coordinate, CoordinateValues]:
     """Return a coordinate and its values, from the catalog where its files are known."""
     prefix = f"{meta.path}/"

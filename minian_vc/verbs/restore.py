@@ -80,7 +80,9 @@ def restore_arrays(
     if as_name is not None:
         check_array_name(as_name)
         if len(arrays) != 1:
-            raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
+            raise InvalidInputError(
+                "--as names one array, and several are to be restored.", "Nothing was changed."
+            )
     refuse_without_bytes(arrays)
     _refuse_too_large(repository.folder, arrays)
     working = repository.working_folder(dataset.path)
@@ -89,7 +91,9 @@ def restore_arrays(
         for folder, array in folders.items():
             _write_array(repository, array, staging / folder, as_name)
         _flush(staging)
-        saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
+        saved = _commit_first(
+            repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}"
+        )
         aside = []
         for folder, array in folders.items():
             staged = WorkingFolder(staging, working.path, repository.objects).scan().arrays[folder]
@@ -110,7 +114,9 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
     policy = repository.config.record_without_bytes
     without = {a.folder for a in checkpoint.arrays if not a.bytes_kept}
     kept = {f for f in scan.arrays if f in without or stem(f) in policy}
-    wanted = {array.folder: array for array in checkpoint.arrays if array.bytes_kept and array.folder not in kept}
+    wanted = {
+        array.folder: array for array in checkpoint.arrays if array.bytes_kept and array.folder not in kept
+    }
     others = [folder for folder in scan.arrays if folder not in kept]
     saved = _commit_first(repository, dataset, others, f"before restoring @{checkpoint.short_id}")
     same = {f for f, array in wanted.items() if working.recorded_manifest(f) == array.manifest}
@@ -135,7 +141,12 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         working.refresh(folder)
     removed = tuple(stem(folder) for folder in others if folder not in wanted)
     return Restored(
-        tuple(sorted(map(stem, wanted))), working.path, removed, tuple(sorted(map(stem, kept | without))), saved, tuple(aside)
+        tuple(sorted(map(stem, wanted))),
+        working.path,
+        removed,
+        tuple(sorted(map(stem, kept | without))),
+        saved,
+        tuple(aside),
     )
 
 
@@ -153,15 +164,24 @@ def restore_to(
     """
     target = target.absolute()
     if as_name is not None and len(arrays) != 1:
-        raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
+        raise InvalidInputError(
+            "--as names one array, and several are to be restored.", "Nothing was changed."
+        )
     above = dataset_above(target, repository.root)
     if above is not None or repository.folder in (target, *target.parents):
-        raise InvalidInputError(f"{target} lies in {above or repository.folder}.", "Nothing was written. Choose a folder elsewhere.")
-    folders = {f"{check_array_name(as_name)}.zarr" if as_name else a.folder: a for a in arrays if a.bytes_kept}
+        raise InvalidInputError(
+            f"{target} lies in {above or repository.folder}.",
+            "Nothing was written. Choose a folder elsewhere.",
+        )
+    folders = {
+        f"{check_array_name(as_name)}.zarr" if as_name else a.folder: a for a in arrays if a.bytes_kept
+    }
     refuse_without_bytes(arrays if len(arrays) == 1 else ())
     for folder in folders:
         if (target / folder).exists():
-            raise AlreadyExistsError(f"{target / folder} is there already.", "Nothing was written. Choose another folder.")
+            raise AlreadyExistsError(
+                f"{target / folder} is there already.", "Nothing was written. Choose another folder."
+            )
     parent = next(path for path in target.parents if path.exists())
     _refuse_too_large(parent, arrays)
     with _Staging(parent / f".restore-{os.urandom(8).hex()}.tmp") as staging:
@@ -193,7 +213,10 @@ def refuse_without_bytes(arrays: Iterable[ArrayVersion]) -> None:
 def _refuse_too_large(where: Path, arrays: Iterable[ArrayVersion]) -> None:
     need, free = sum(array.stored_bytes for array in arrays if array.bytes_kept), durable.free_bytes(where)
     if need > max(0, free - RESERVE):
-        raise StorageError(f"The restore needs {need:,} bytes, and {free:,} are free.", "Nothing was changed. Free some space.")
+        raise StorageError(
+            f"The restore needs {need:,} bytes, and {free:,} are free.",
+            "Nothing was changed. Free some space.",
+        )
 
 
 def _commit_first(
@@ -237,7 +260,9 @@ def _renamed(array: ArrayVersion, entries: Mapping[str, FileEntry], name: str) -
     parent, _, _ = array.variable.rpartition("/")
     new = f"{parent}/{name}".lstrip("/")
     if array.coordinate(name) is not None:
-        raise InvalidInputError(f"{array.name} has a coordinate called {name!r}.", "Nothing was changed. Choose another name.")
+        raise InvalidInputError(
+            f"{array.name} has a coordinate called {name!r}.", "Nothing was changed. Choose another name."
+        )
     metadata = {
         key: entry.inline
         for key, entry in entries.items()
@@ -284,7 +309,9 @@ def _let_go(repository: Repository, working: WorkingFolder, old: Path | None, fo
     """Remove a displaced array folder if it is exactly what was recorded, else keep it aside."""
     if old is None:
         return []
-    if working.is_recorded(folder, WorkingFolder(old.parent, old.parent, repository.objects).list_files(old.name)):
+    if working.is_recorded(
+        folder, WorkingFolder(old.parent, old.parent, repository.objects).list_files(old.name)
+    ):
         durable.remove_tree(old)
         return []
     return [set_aside(old, repository.folder / "displaced")]
@@ -308,14 +335,22 @@ def _same_files(one: Path, other: Path) -> bool:
 
     def listing(path: Path) -> dict[str, tuple[int, int]]:
         found = [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
-        stats = {str(each.relative_to(path)): each.lstat() for each in found if each.is_symlink() or not each.is_dir()}
+        stats = {
+            str(each.relative_to(path)): each.lstat()
+            for each in found
+            if each.is_symlink() or not each.is_dir()
+        }
         return {name: (s.st_size, s.st_mtime_ns) for name, s in stats.items()}
 
     return listing(one) == listing(other)
 
 
 def _remember(
-    repository: Repository, working: WorkingFolder, folder: str, array: ArrayVersion, staged: Mapping[str, FileStat]
+    repository: Repository,
+    working: WorkingFolder,
+    folder: str,
+    array: ArrayVersion,
+    staged: Mapping[str, FileStat],
 ) -> None:
     """Record the restored files as they were before anyone else could touch them."""
     reading = Reading(staged, max(s[1] for s in staged.values()))

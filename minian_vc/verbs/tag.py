@@ -14,7 +14,9 @@ from minian_vc.verbs.commit import tag_taken
 __all__ = ["tag_checkpoint"]
 
 
-def tag_checkpoint(repository: Repository, dataset: DatasetRow, name: str, checkpoint: Checkpoint) -> Checkpoint:
+def tag_checkpoint(
+    repository: Repository, dataset: DatasetRow, name: str, checkpoint: Checkpoint
+) -> Checkpoint:
     """Record a tag; the same tag on the same checkpoint again is no error.
 
     Raises

@@ -1,0 +1,268 @@
+"""Commands that only look: status, log, show, diff, chk, units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from minian_vc.cli.output import as_json, find_dataset, ids, print_json, print_table, size, when
+from minian_vc.diff import ArrayChange
+from minian_vc.model import PREFIX, ArrayVersion
+from minian_vc.units import UnitsEntry
+
+__all__ = ["COMMANDS"]
+
+dataset_option = click.option("-d", "--dataset", help="The dataset's path.")
+dataset_argument = click.argument("dataset", required=False)
+
+
+@click.command()
+@dataset_argument
+@as_json
+def status(dataset: str | None, json_: bool) -> None:
+    """Compare DATASET with its latest checkpoint."""
+    found = find_dataset(dataset)
+    latest, states = found.latest, found.status()
+    if json_:
+        arrays = [
+            {"name": s.name, "state": s.state} | ({"problem": s.problem} if s.problem else {}) for s in states
+        ]
+        print_json({"dataset": found.name, "latest": latest.id if latest else None, "arrays": arrays})
+        return
+    changed = [state for state in states if state.state != "unchanged"]
+    click.echo(
+        f"{found.name}: latest checkpoint {latest.short_id if latest else 'none'}{_tags(latest.tags if latest else ())}"
+    )
+    if not changed:
+        click.echo(f"Nothing changed; {len(states)} arrays." if states else "There are no arrays.")
+        return
+    print_table(("state", "array", ""), [(s.state, s.name, s.problem) for s in changed])
+    if len(states) > len(changed):
+        click.echo(f"{len(states) - len(changed)} arrays are unchanged.")
+
+
+def _tags(tags: tuple[str, ...]) -> str:
+    return f" ({', '.join(tags)})" if tags else ""
+
+
+@click.command()
+@dataset_argument
+@click.option("-n", "number", type=click.IntRange(min=0), help="Show only the newest N.")
+@click.option("--array", help="Only checkpoints that recorded a new version of this array.")
+@as_json
+def log(dataset: str | None, number: int | None, array: str | None, json_: bool) -> None:
+    """List the checkpoints of DATASET, newest first."""
+    found = find_dataset(dataset)
+    entries = found.history(number, array)
+    if json_:
+        keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
+        print_json(
+            {"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]}
+        )
+        return
+    if not entries:
+        click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
+        return
+    rows = [
+        (
+            entry.id.removeprefix(PREFIX)[:10],
+            when(entry.created_at),
+            ", ".join(entry.tags),
+            len(entry.arrays),
+            entry.message,
+        )
+        for entry in entries
+    ]
+    print_table(("checkpoint", "when", "tags", "arrays", "message"), rows)
+
+
+@click.command()
+@click.argument("revision", default="latest")
+@dataset_option
+@as_json
+def show(revision: str, dataset: str | None, json_: bool) -> None:
+    """Show the checkpoint @REV (default: the latest) with all its arrays."""
+    found = find_dataset(dataset)
+    checkpoint = found.show(revision)
+    if json_:
+        keys = ("id", "tags", "message", "author", "created_at", "parent", "provenance")
+        body: dict[str, Any] = {key: getattr(checkpoint, key) for key in keys}
+        print_json({"dataset": found.name, **body, "arrays": [_array(array) for array in checkpoint.arrays]})
+        return
+    click.echo(f"checkpoint {checkpoint.id.removeprefix(PREFIX)}{_tags(checkpoint.tags)}")
+    click.echo(
+        f"dataset    {found.name}\nauthor     {checkpoint.author}\nwhen       {when(checkpoint.created_at)}"
+    )
+    if checkpoint.message:
+        click.echo(f"message    {checkpoint.message}")
+    for name, value in checkpoint.provenance.get("params", {}).items():
+        click.echo(f"param      {name} = {value}")
+    click.echo()
+    rows = [
+        (
+            array.name + ("" if array.bytes_kept else " (no bytes)"),
+            " x ".join(f"{dim} {n}" for dim, n in zip(array.dims, array.shape, strict=True)) or "scalar",
+            array.dtype,
+            " x ".join(str(array.chunks[dim]) for dim in array.dims),
+            "-" if array.unit_ids is None else ids(array.unit_ids),
+            "/".join(x for x in (array.animal, array.session) if x) or "-",
+            size(array.nbytes),
+            size(array.stored_bytes),
+        )
+        for array in checkpoint.arrays
+    ]
+    print_table(("array", "dims", "dtype", "chunks", "unit ids", "session", "in memory", "stored"), rows)
+
+
+def _array(array: ArrayVersion) -> dict[str, Any]:
+    return {
+        "name": array.name,
+        "folder": array.folder,
+        "variable": array.variable,
+        "zarr_format": array.zarr_format,
+        "dims": array.dims,
+        "shape": array.shape,
+        "dtype": array.dtype,
+        "chunks": array.chunks,
+        "unit_ids": array.unit_ids,
+        "coords": {
+            c.name: {"dims": c.dims, "shape": c.shape, "dtype": c.dtype, "digest": c.values}
+            for c in array.coordinates
+        },
+        "animal": array.animal,
+        "session": array.session,
+        "nbytes": array.nbytes,
+        "stored_bytes": array.stored_bytes,
+        "missing_chunks": array.missing_chunks,
+        "bytes_kept": array.bytes_kept,
+        "manifest": array.manifest,
+    }
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new", required=False)
+@dataset_option
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences.")
+@as_json
+def diff(old: str, new: str | None, dataset: str | None, exit_code: bool, json_: bool) -> int:
+    """Compare the checkpoint @OLD with @NEW, or with the working folder."""
+    found = find_dataset(dataset)
+    changes = found.diff(old, new)
+    differing = [change for change in changes if change.state != "unchanged"]
+    if json_:
+        print_json({"dataset": found.name, "arrays": [_change(change) for change in changes]})
+    elif differing:
+        rows = [(c.state, c.name, _fields(c), _units(c)) for c in differing]
+        print_table(("state", "array", "changed", "units"), rows)
+        click.echo(f"{len(changes) - len(differing)} arrays are unchanged.")
+    else:
+        click.echo(f"No differences; {len(changes)} arrays.")
+    return 1 if exit_code and differing else 0
+
+
+def _change(change: ArrayChange) -> dict[str, Any]:
+    units = change.units
+    return {
+        "name": change.name,
+        "state": change.state,
+        "changed": {name: {"old": old, "new": new} for name, (old, new) in change.fields.items()},
+        "units": units
+        and {
+            "added": units.added,
+            "removed": units.removed,
+            "changed": units.changed,
+            "unchanged": units.unchanged,
+            "renumbered": units.renumbered,
+        },
+    }
+
+
+def _fields(change: ArrayChange) -> str:
+    if change.state != "modified":
+        return ""
+    parts = []
+    for name, (old, new) in change.fields.items():
+        shown = ", ".join(sorted({*old, *new})) if name == "coords" else f"{_plain(old)} → {_plain(new)}"
+        parts.append(f"{name} {shown}")
+    return "; ".join(parts) or "values"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{dim}={n}" for dim, n in value.items())
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _units(change: ArrayChange) -> str:
+    units = change.units
+    if units is None:
+        return ""
+    kinds = ("added", "removed", "changed", "unchanged")
+    parts = [f"{kind} {ids(getattr(units, kind))}" for kind in kinds if getattr(units, kind)]
+    if units.renumbered:
+        parts.insert(0, "numbering started anew, ids are not the same cells:")
+    return "  ".join(parts)
+
+
+@click.command()
+@dataset_argument
+@as_json
+def chk(dataset: str | None, json_: bool) -> None:
+    """Print MiniAn's chk: the chunk sizes that DATASET's arrays agree on."""
+    recalled = find_dataset(dataset).chk
+    if json_:
+        print_json({"chk": dict(recalled), "deviating": recalled.deviating})
+        return
+    click.echo(f"chk = {dict(recalled)}")
+    for name, spec in recalled.deviating.items():
+        click.echo(f"{name} deviates: {', '.join(f'{dim}={n}' for dim, n in spec.items())}")
+
+
+@click.command()
+@dataset_argument
+@as_json
+def units(dataset: str | None, json_: bool) -> None:
+    """Show the unit sets at each checkpoint of DATASET, oldest first."""
+    found = find_dataset(dataset)
+    described = {entry.id: entry for entry in found.history()}
+    entries = found.units()
+    if json_:
+        rows = [
+            {
+                "id": entry.checkpoint,
+                "tags": described[entry.checkpoint].tags,
+                "message": described[entry.checkpoint].message,
+                "created_at": described[entry.checkpoint].created_at,
+                "unit_sets": [
+                    {"unit_ids": unit_ids, "arrays": arrays} for unit_ids, arrays in entry.unit_sets
+                ],
+                "disappeared": entry.disappeared,
+                "renumbered": entry.renumbered,
+            }
+            for entry in entries
+        ]
+        print_json({"dataset": found.name, "checkpoints": rows})
+        return
+    for entry in entries:
+        record = described[entry.checkpoint]
+        click.echo(
+            f"{entry.checkpoint.removeprefix(PREFIX)[:10]}{_tags(record.tags)}  {record.message}".rstrip()
+        )
+        _print_units(entry)
+
+
+def _print_units(entry: UnitsEntry) -> None:
+    for unit_ids, arrays in entry.unit_sets:
+        click.echo(f"    {len(unit_ids)} units {ids(unit_ids)}: {', '.join(arrays)}")
+    gone: dict[str, list[str]] = {}
+    for name, lost in entry.disappeared.items():
+        gone.setdefault(ids(lost), []).append(name)
+    for lost, names in gone.items():
+        click.echo(f"    disappeared: {lost} from {', '.join(names)}")
+    if entry.renumbered:
+        click.echo(f"    numbering started anew: {', '.join(entry.renumbered)}")
+
+
+COMMANDS = (status, log, show, diff, chk, units)

@@ -1,0 +1,143 @@
+"""What commands print: JSON alone on stdout, or tables for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from minian_vc.dataset import Dataset, datasets_below, open_dataset
+from minian_vc.errors import InvalidInputError, MinianVCError, NotFoundError
+from minian_vc.repository import Repository, is_dataset
+
+__all__ = [
+    "as_json",
+    "find_dataset",
+    "ids",
+    "note",
+    "print_error",
+    "print_json",
+    "print_table",
+    "size",
+    "when",
+]
+
+SCHEMA_VERSION = 1
+WIDE = 200  # columns where the output is not a terminal
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option ``--json``."""
+    return click.option("--json", "json_", is_flag=True, help="Print JSON, and nothing else, to stdout.")(
+        command
+    )
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a document with its schema version."""
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2, default=str))
+
+
+def print_error(error: MinianVCError, *, as_json: bool) -> None:
+    """Say what failed on stderr, and as JSON on stdout where that was asked for."""
+    if as_json:
+        kind = type(error).__name__
+        print_json({"error": {"kind": kind, "message": error.message, "hint": error.hint}})
+    click.echo(f"Error: {error.message}", err=True)
+    if error.hint:
+        click.echo(error.hint, err=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a plain table; cells are text, never markup."""
+    console = Console(
+        width=None if sys.stdout.isatty() else WIDE,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+def note(text: str) -> None:
+    """Say something on the way, on a terminal only."""
+    if sys.stderr.isatty():
+        click.echo(text, err=True)
+
+
+def size(count: int) -> str:
+    """Return bytes as people read them."""
+    return decimal(count)
+
+
+def when(timestamp: str) -> str:
+    """Return a recorded time in local time, to the second."""
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ids(units: Sequence[int | str], most: int = 12) -> str:
+    """Return unit ids as people read them: runs as a–b, long lists cut."""
+    runs: list[list[int | str]] = []
+    for unit in units:
+        last = runs[-1][-1] if runs else None
+        if isinstance(unit, int) and isinstance(last, int) and unit == last + 1:
+            runs[-1] = [runs[-1][0], unit]
+        else:
+            runs.append([unit])
+    parts = ["-".join(map(str, run)) for run in runs]
+    return ",".join(parts[:most]) + (f",… ({len(units)} units)" if len(parts) > most else "")
+
+
+def find_dataset(path: str | None) -> Dataset:
+    """Return the dataset a command means: the path's, the current folder's, or the repository's only one.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    InvalidInputError
+        There are several.
+    """
+    here = Path.cwd()
+    if path is not None:
+        given = Path(path)
+        if not given.is_absolute() and not given.exists():
+            return _by_known_path(here, path) or open_dataset(given)
+        return open_dataset(given)
+    repository = Repository.find(here)
+    known = {row.path for row in repository.datasets()}
+    for folder in (here, *here.parents):
+        if folder == repository.root:
+            break
+        if repository.relative(folder) in known or is_dataset(folder):
+            return open_dataset(folder)
+    found = sorted(known or {repository.relative(each) for each in datasets_below(repository.root)})
+    if len(found) == 1:
+        return Dataset(repository, found[0])
+    if not found:
+        raise NotFoundError(f"There is no dataset below {repository.root}.", "Give its path.")
+    shown = "\n  ".join(os.path.relpath(repository.root / each, here) for each in found)
+    raise InvalidInputError("Which dataset? Give one of them.", f"  {shown}")
+
+
+def _by_known_path(here: Path, path: str) -> Dataset | None:
+    """Return the dataset that the catalog knows by this path below the repository's root."""
+    try:
+        repository = Repository.find(here)
+    except NotFoundError:
+        return None
+    known = {row.path for row in repository.datasets()}
+    return Dataset(repository, path) if path in known else None
