@@ -68,9 +68,7 @@ def _unit_ids(array: ArrayVersion) -> tuple[UnitId, ...]:
             "Open it alone, or with return_dict=True.",
         )
     if len(set(ids)) != len(ids):
-        raise ConflictError(
-            f"{array.name} has a unit_id more than once.", "Open it alone, or with return_dict=True."
-        )
+        raise ConflictError(f"{array.name} has a unit_id more than once.", "Open it alone, or with return_dict=True.")
     return ids
 
 

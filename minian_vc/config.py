@@ -76,6 +76,4 @@ class Config:
         if name == "record_without_bytes":
             names = tuple(check_array_name(part.strip()) for part in value.split(",") if part.strip())
             return replace(self, record_without_bytes=names)
-        raise InvalidInputError(
-            f"There is no setting {name!r}.", near(name, ["author", "record_without_bytes"])
-        )
+        raise InvalidInputError(f"There is no setting {name!r}.", near(name, ["author", "record_without_bytes"]))

@@ -197,7 +197,7 @@ class Dataset:
         return compare.diff(self.repository, self._row, first, second)
 
     def units(self) -> list[UnitsEntry]:
-        """Return the unit sets at each checkpoint, oldest first, with the ids that disappear and where the numbering starts anew."""
+        """Return the unit sets at each checkpoint, oldest first: ids that disappear, numberings that start anew."""
         return compare.history_of_units(self.repository, self._row)
 
     @property
@@ -215,9 +215,7 @@ class Dataset:
             )
         if not found and (latest := self.latest):
             for array in latest.arrays:
-                found[array.name] = {
-                    d: (s, array.chunks[d]) for d, s in zip(array.dims, array.shape, strict=True)
-                }
+                found[array.name] = {d: (s, array.chunks[d]) for d, s in zip(array.dims, array.shape, strict=True)}
         return recall(found)
 
     # -- opening old versions ------------------------------------------------------------------
@@ -239,8 +237,9 @@ class Dataset:
         Returns
         -------
         xarray.Dataset or dict of str to xarray.DataArray
-            Dask-backed with the stored chunks. As a Dataset, arrays with ``unit_id`` are on their common units, in one
-            order; what was left out is in ``attrs["left_out"]`` and in a ``LeftOutWarning``. Nothing is padded.
+            Dask-backed with the stored chunks. As a Dataset, arrays with ``unit_id`` are on their common
+            units, in one order; what was left out is in ``attrs["left_out"]`` and in a ``LeftOutWarning``.
+            Nothing is padded.
 
         Raises
         ------
@@ -262,11 +261,9 @@ class Dataset:
 
     def __getitem__(self, spec: str) -> xr.DataArray:
         """Open one named version, such as ``C@first_iteration``, as a lazy DataArray."""
-        checkpoint, array = self.find(spec)
+        _, array = self.find(spec)
         if array is None:
-            raise InvalidInputError(
-                f"{spec!r} names all arrays of a checkpoint.", f"Use open({spec.lstrip('@')!r})."
-            )
+            raise InvalidInputError(f"{spec!r} names all arrays of a checkpoint.", f"Use open({spec.lstrip('@')!r}).")
         return open_array(self._with_bytes(array), self._files(array))
 
     def _files(self, array: ArrayVersion) -> Any:
@@ -379,9 +376,7 @@ class Dataset:
             The path is a file, lies in another dataset, or not below the repository's root.
         """
         if path.is_file():
-            raise InvalidInputError(
-                f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed."
-            )
+            raise InvalidInputError(f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed.")
         name = repository.relative(path)
         above = dataset_above(path, repository.root)
         if above is not None:
@@ -430,9 +425,7 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
         below = [str(each) for each in datasets_below(folder)]
         raise InvalidInputError(
             f"{folder} is not a dataset: it has no arrays that save_minian wrote.",
-            f"Datasets below it: {', '.join(below[:5])}."
-            if below
-            else "Nothing was changed. Check the path.",
+            f"Datasets below it: {', '.join(below[:5])}." if below else "Nothing was changed. Check the path.",
         )
     return dataset
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minian_vc.model import ArrayVersion, Manifest
@@ -43,9 +42,7 @@ class ArrayChange:
 DecideUnits = Callable[[ArrayVersion, ArrayVersion], UnitChanges]
 
 
-def compare(
-    old: Iterable[ArrayVersion], new: Iterable[ArrayVersion], decide_units: DecideUnits
-) -> list[ArrayChange]:
+def compare(old: Iterable[ArrayVersion], new: Iterable[ArrayVersion], decide_units: DecideUnits) -> list[ArrayChange]:
     """Compare two sets of array versions by name.
 
     ``decide_units`` is asked for arrays with units whose bytes differ.
@@ -68,7 +65,7 @@ def compare(
 
 
 def _all(array: ArrayVersion, kind: str) -> UnitChanges | None:
-    return None if array.unit_ids is None else UnitChanges(**{kind: array.unit_ids})
+    return None if array.unit_ids is None else replace(UnitChanges(), **{kind: array.unit_ids})  # type: ignore[arg-type]
 
 
 def _fields(was: ArrayVersion, now: ArrayVersion) -> dict[str, tuple[Any, Any]]:
@@ -79,13 +76,11 @@ def _fields(was: ArrayVersion, now: ArrayVersion) -> dict[str, tuple[Any, Any]]:
     old, new = ({c.name: c.values for c in array.coordinates} for array in (was, now))
     moved = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     if moved:
-        found["coords"] = tuple(sorted(names) for names in (old.keys() & set(moved), new.keys() & set(moved)))
+        found["coords"] = sorted(old.keys() & set(moved)), sorted(new.keys() & set(moved))
     return found
 
 
-def same_units_by_chunk(
-    was: ArrayVersion, old: Manifest, now: ArrayVersion, new: Manifest
-) -> frozenset[int | str]:
+def same_units_by_chunk(was: ArrayVersion, old: Manifest, now: ArrayVersion, new: Manifest) -> frozenset[int | str]:
     """Return the common units whose chunks are the same bytes on both sides.
 
     Equal bytes always mean equal values; of the other units nothing is said. Where a chunk is not one
@@ -129,9 +124,7 @@ def _coordinates(array: ArrayVersion) -> list[tuple[str, str]]:
     return [(c.name, c.values) for c in array.coordinates if c.dims and UNIT not in c.dims]
 
 
-def _by_position(
-    meta: ArrayMetadata, manifest: Manifest, axis: int
-) -> dict[int, tuple[tuple[str, str], ...]]:
+def _by_position(meta: ArrayMetadata, manifest: Manifest, axis: int) -> dict[int, tuple[tuple[str, str], ...]]:
     """Return, by position along an axis, the other chunk indices there and their digests."""
     found: dict[int, list[tuple[str, str]]] = {}
     prefix = f"{meta.path}/{meta.chunk_prefix}".lstrip("/")

@@ -275,8 +275,7 @@ def _as_json(value: Any) -> dict[str, Any]:
 
 def _array_version(entry: Mapping[str, Any], unit_sets: Mapping[str, list[int | str]]) -> ArrayVersion:
     coordinates = tuple(
-        Coordinate(**{**c, "dims": tuple(c["dims"]), "shape": tuple(c["shape"])})
-        for c in entry["coordinates"]
+        Coordinate(**{**c, "dims": tuple(c["dims"]), "shape": tuple(c["shape"])}) for c in entry["coordinates"]
     )
     units = None if entry["unit_ids"] is None else tuple(unit_sets[entry["unit_ids"]])
     tuples = {name: tuple(entry[name]) for name in ("dims", "shape")}

@@ -79,9 +79,7 @@ def parse_spec(text: str) -> Spec:
     """Read ``ARRAY@REV`` or ``@REV``; a text without ``@`` is left to :func:`alias_splits`."""
     array, _, revision = text.partition("@")
     if not revision:
-        raise InvalidInputError(
-            f"{text!r} names no revision.", "Write ARRAY@REV or @REV, as in C@first_iteration."
-        )
+        raise InvalidInputError(f"{text!r} names no revision.", "Write ARRAY@REV or @REV, as in C@first_iteration.")
     return Spec(check_array_name(array) if array else None, revision)
 
 

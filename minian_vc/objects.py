@@ -287,8 +287,9 @@ class StoredFiles(Mapping[str, bytes]):
         return sum(1 for _ in self)
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, StoredFiles)
-        return same and (self.folder, self.manifest) == (other.folder, other.manifest)
+        if not isinstance(other, StoredFiles):
+            return NotImplemented
+        return (self.folder, self.manifest) == (other.folder, other.manifest)
 
     def __hash__(self) -> int:
         return hash((self.folder, self.manifest))

@@ -18,7 +18,7 @@ def of_commit(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a parameter as JSON can hold it: numpy values as Python's, slices and tuples as lists, the rest as text."""
+    """Return a parameter as JSON can hold it: numpy values as Python's, tuples as lists, what is unknown as text."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, slice):

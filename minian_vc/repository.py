@@ -188,9 +188,7 @@ class Repository:
                     f"{dataset.path} has no checkpoint yet.", f"Make one: minian-vc commit {dataset.path}"
                 )
             if base != "latest":
-                found = queries.by_tag(connection, dataset.uid, base) or self._by_prefix(
-                    connection, dataset, base
-                )
+                found = queries.by_tag(connection, dataset.uid, base) or self._by_prefix(connection, dataset, base)
             for _ in range(steps):
                 found = queries.parent_of(connection, found) if found else None
         if found is None and steps:
@@ -211,9 +209,7 @@ class Repository:
         found = queries.by_id_prefix(connection, dataset.uid, prefix)  # type: ignore[arg-type]
         if len(found) > 1:
             shown = ", ".join(each.removeprefix(PREFIX)[:16] for each in found[:5])
-            raise InvalidInputError(
-                f"{base!r} is the beginning of {len(found)} ids: {shown}.", "Give more digits."
-            )
+            raise InvalidInputError(f"{base!r} is the beginning of {len(found)} ids: {shown}.", "Give more digits.")
         return found[0] if found else None
 
     def stored_files(self, manifest: str) -> StoredFiles:
@@ -256,9 +252,7 @@ def is_dataset(folder: Path) -> bool:
 def _is_array_folder(folder: Path) -> bool:
     if folder.suffix == ".zarr":
         return True
-    files = {
-        path.relative_to(folder).as_posix() for pattern in ("*", "*/.zarray") for path in folder.glob(pattern)
-    }
+    files = {path.relative_to(folder).as_posix() for pattern in ("*", "*/.zarray") for path in folder.glob(pattern)}
     return is_zarr(files)
 
 

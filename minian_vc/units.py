@@ -54,9 +54,7 @@ def unit_history(checkpoints: Iterable[tuple[str, Mapping[str, ArrayUnits]]]) ->
     merged_at = -1
     for step, (checkpoint, arrays) in enumerate(checkpoints):
         new = [
-            name
-            for name, units in arrays.items()
-            if before.get(name, ArrayUnits("", None)).manifest != units.manifest
+            name for name, units in arrays.items() if before.get(name, ArrayUnits("", None)).manifest != units.manifest
         ]
         if step and any(is_merge_result(name) for name in new):
             merged_at = step

@@ -198,18 +198,12 @@ class WorkingFolder:
             else:
                 return {folder: readings[folder] for folder in chosen}
 
-    def refuse_changed(
-        self, folders: Callable[[Scan], Iterable[str]], readings: Mapping[str, Reading]
-    ) -> None:
+    def refuse_changed(self, folders: Callable[[Scan], Iterable[str]], readings: Mapping[str, Reading]) -> None:
         """Raise :class:`BusyError` if the folders are not, or no longer, as they were read."""
         scan = self.scan()
         chosen = set(folders(scan))
         for folder in sorted(chosen | set(readings)):
-            if (
-                folder not in readings
-                or folder not in chosen
-                or scan.arrays[folder] != readings[folder].stats
-            ):
+            if folder not in readings or folder not in chosen or scan.arrays[folder] != readings[folder].stats:
                 raise _busy(self.path / folder, "its files changed while they were read")
 
     def _let_timestamps_pass(self, chosen: Mapping[str, Mapping[str, FileStat]], now: int) -> None:
@@ -222,9 +216,7 @@ class WorkingFolder:
         for folder, files in chosen.items():
             partial = next((key for key in files if zarr_format.is_save_in_progress(key)), None)
             if partial:
-                raise _busy(
-                    self.path / folder, f"{partial} is a file that is still being written", "that file"
-                )
+                raise _busy(self.path / folder, f"{partial} is a file that is still being written", "that file")
         for leftover in scan.rechunking:
             target = self._rechunk_target(leftover, scan)
             if target in (None, *chosen):
@@ -272,9 +264,7 @@ class WorkingFolder:
         per_task = max(1, min(FILES_PER_TASK, len(todo) // WORKERS))
         tasks = [todo[i : i + per_task] for i in range(0, len(todo), per_task)]
         with ThreadPoolExecutor(WORKERS) as pool:
-            entries = dict(
-                itertools.chain(known.items(), *(part.items() for part in pool.map(read_some, tasks)))
-            )
+            entries = dict(itertools.chain(known.items(), *(part.items() for part in pool.map(read_some, tasks))))
         manifest = Manifest(entries)
         description = self._described(folder, list(manifest), lambda key: self._inline(folder, manifest, key))
         missing = zarr_format.missing_chunks(description.variable, manifest.keys())
@@ -346,15 +336,12 @@ class WorkingFolder:
         if record is None or files.keys() != record.files.keys():
             return
         if all(
-            (s[0], s[1], s[3]) == (r[0], r[1], r[3])
-            for s, r in zip(files.values(), record.files.values(), strict=True)
+            (s[0], s[1], s[3]) == (r[0], r[1], r[3]) for s, r in zip(files.values(), record.files.values(), strict=True)
         ):
             reading = Reading(files, record.recorded_ns)
             self.remember(folder, reading, record.manifest, with_bytes=record.with_bytes)
 
-    def _known_entries(
-        self, folder: str, stats: Mapping[str, FileStat], with_bytes: bool
-    ) -> dict[str, FileEntry]:
+    def _known_entries(self, folder: str, stats: Mapping[str, FileStat], with_bytes: bool) -> dict[str, FileEntry]:
         """Return the manifest entries of files that cannot have changed since the last commit."""
         record = self._record(folder)
         if record is None or record.with_bytes < with_bytes:
@@ -425,9 +412,7 @@ def _list_files(root: str) -> dict[str, FileStat]:
         except FileNotFoundError:
             continue  # removed meanwhile: the second look will see it
         except OSError as error:
-            raise UnreadableError(
-                f"{folder} cannot be read: {error.strerror}.", "Nothing was changed."
-            ) from error
+            raise UnreadableError(f"{folder} cannot be read: {error.strerror}.", "Nothing was changed.") from error
         if not entries and prefix:
             files[prefix] = (0, 0, 0, 0)
         for entry in entries:
@@ -503,9 +488,7 @@ def _may_pass(problem: MinianVCError, chosen: Mapping[str, Mapping[str, FileStat
 
 
 def _as_problem(path: Path, error: Exception) -> MinianVCError:
-    return (
-        error if isinstance(error, MinianVCError) else _busy(path, "its files changed while they were read")
-    )
+    return error if isinstance(error, MinianVCError) else _busy(path, "its files changed while they were read")
 
 
 def _busy(path: Path, what: str, leftover: str = "") -> BusyError:

@@ -112,7 +112,7 @@ def read_array_folder(stem: str, keys: Collection[str], read: Reader) -> ArrayFo
     """
     arrays = {meta.path: meta for meta in _arrays(keys, read)}
     if not arrays:
-        raise UnreadableError(f"there is no array in it.")
+        raise UnreadableError("there is no array in it.")
     coordinate_names = _coordinate_names(arrays)
     data = [path for path in sorted(arrays) if path not in coordinate_names] or sorted(arrays)
     variable = arrays[stem if stem in data else data[0]]
@@ -120,9 +120,7 @@ def read_array_folder(stem: str, keys: Collection[str], read: Reader) -> ArrayFo
     beside = {
         meta.path.removeprefix(f"{parent}/"): meta
         for meta in arrays.values()
-        if meta.path != variable.path
-        and meta.path.rpartition("/")[0] == parent
-        and meta.path in coordinate_names
+        if meta.path != variable.path and meta.path.rpartition("/")[0] == parent and meta.path in coordinate_names
     }
     attached = {name: meta for name, meta in beside.items() if set(meta.dims) <= set(variable.dims)}
     return ArrayFolder(variable, dict(sorted(attached.items())))

@@ -69,12 +69,8 @@ def upgrade() -> None:
         sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
         sa.Column("missing_chunks", sa.BigInteger(), nullable=False),
         sa.Column("bytes_kept", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["session_id"], ["session.id"], name=op.f("fk_array_version_session_id_session")
-        ),
-        sa.ForeignKeyConstraint(
-            ["unit_set_id"], ["unit_set.id"], name=op.f("fk_array_version_unit_set_id_unit_set")
-        ),
+        sa.ForeignKeyConstraint(["session_id"], ["session.id"], name=op.f("fk_array_version_session_id_session")),
+        sa.ForeignKeyConstraint(["unit_set_id"], ["unit_set.id"], name=op.f("fk_array_version_unit_set_id_unit_set")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_array_version")),
         sa.UniqueConstraint("digest", name=op.f("uq_array_version_digest")),
     )
@@ -93,9 +89,7 @@ def upgrade() -> None:
         sa.Column("author", sa.Text(), nullable=False),
         sa.Column("created_at", sa.String(length=27), nullable=False),
         sa.Column("provenance", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["dataset_id"], ["dataset.id"], name=op.f("fk_checkpoint_dataset_id_dataset")
-        ),
+        sa.ForeignKeyConstraint(["dataset_id"], ["dataset.id"], name=op.f("fk_checkpoint_dataset_id_dataset")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_checkpoint")),
         sa.UniqueConstraint("dataset_id", "sequence", name=op.f("uq_checkpoint_dataset_id_sequence")),
         sa.UniqueConstraint("digest", name=op.f("uq_checkpoint_digest")),
@@ -105,9 +99,7 @@ def upgrade() -> None:
         sa.Column("unit_set_id", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("unit_id", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["unit_set_id"], ["unit_set.id"], name=op.f("fk_unit_set_member_unit_set_id_unit_set")
-        ),
+        sa.ForeignKeyConstraint(["unit_set_id"], ["unit_set.id"], name=op.f("fk_unit_set_member_unit_set_id_unit_set")),
         sa.PrimaryKeyConstraint("unit_set_id", "position", name=op.f("pk_unit_set_member")),
     )
     op.create_index(op.f("ix_unit_set_member_unit_id"), "unit_set_member", ["unit_id"], unique=False)
@@ -126,9 +118,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("array_version_id", "name", name=op.f("pk_array_coordinate")),
     )
-    op.create_index(
-        op.f("ix_array_coordinate_coordinate_id"), "array_coordinate", ["coordinate_id"], unique=False
-    )
+    op.create_index(op.f("ix_array_coordinate_coordinate_id"), "array_coordinate", ["coordinate_id"], unique=False)
     op.create_table(
         "checkpoint_array",
         sa.Column("checkpoint_id", sa.Integer(), nullable=False),
@@ -168,9 +158,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("checkpoint_id", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.String(length=27), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["checkpoint_id"], ["checkpoint.id"], name=op.f("fk_tag_checkpoint_id_checkpoint")
-        ),
+        sa.ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.id"], name=op.f("fk_tag_checkpoint_id_checkpoint")),
         sa.ForeignKeyConstraint(["dataset_id"], ["dataset.id"], name=op.f("fk_tag_dataset_id_dataset")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tag")),
         sa.UniqueConstraint("dataset_id", "name", name=op.f("uq_tag_dataset_id_name")),

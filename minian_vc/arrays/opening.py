@@ -71,9 +71,7 @@ def _empty(dtype: Any, ndim: int) -> Any:
 def _attributes(stored: Any) -> dict[str, Any]:
     """Return the attributes as xarray's own zarr reader sees them, the fill value among them."""
     attributes = {
-        key: value
-        for key, value in dict(stored.attrs).items()
-        if key not in ("_ARRAY_DIMENSIONS", "coordinates")
+        key: value for key, value in dict(stored.attrs).items() if key not in ("_ARRAY_DIMENSIONS", "coordinates")
     }
     if getattr(getattr(stored, "metadata", None), "zarr_format", 2) == 3:
         fill = attributes.pop("_FillValue", None)

@@ -73,9 +73,7 @@ def plain_values(values: Any) -> tuple[str, CoordinateValues]:
         return array.dtype.str, _map(lambda item: base64.b64encode(item).decode(), array.tolist())
     if array.dtype.kind == "c":
         return str(array.dtype), _map(str, array.tolist())
-    is_text = array.dtype.kind in "UT" or (
-        array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat)
-    )
+    is_text = array.dtype.kind in "UT" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat))
     return "str" if is_text else str(array.dtype), _map(_plain, array.tolist())
 
 

@@ -7,7 +7,6 @@ from typing import NoReturn
 
 from zarr.storage import KVStore
 
-
 __all__ = ["make_store"]
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NoReturn
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.buffer.core import default_buffer_prototype
 
-
 __all__ = ["StoredFilesStore", "make_store"]
 
 
-class StoredFilesStore(Store):
+class StoredFilesStore(Store):  # type: ignore[misc]
     """A read-only zarr 3 store over stored files; chunks are read in worker threads."""
 
     supports_writes = False
@@ -63,22 +61,16 @@ class StoredFilesStore(Store):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Yield the names directly below a prefix."""
         under = f"{prefix.rstrip('/')}/" if prefix else ""
-        for name in sorted(
-            {key[len(under) :].partition("/")[0] for key in self._files if key.startswith(under)}
-        ):
+        for name in sorted({key[len(under) :].partition("/")[0] for key in self._files if key.startswith(under)}):
             yield name
 
     async def set(self, key: str, value: Buffer) -> None:
         """Refuse."""
-        _refuse()
+        raise PermissionError(f"A stored array version cannot be changed ({key}, {len(value)} bytes).")
 
     async def delete(self, key: str) -> None:
         """Refuse."""
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise PermissionError("A stored array version cannot be changed.")
+        raise PermissionError(f"A stored array version cannot be changed ({key}).")
 
 
 def _part(content: bytes, wanted: ByteRequest | None) -> bytes:

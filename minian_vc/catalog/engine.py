@@ -85,14 +85,10 @@ class Catalog:
 def _state(connection: Connection) -> str | None:
     """Return the schema revision, or None for an empty database, after checking whose database it is."""
     owner = connection.exec_driver_sql("PRAGMA application_id").scalar()
-    tables = {
-        name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
+    tables = {name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return None
-    foreign = connection.exec_driver_sql(
-        "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')"
-    ).first()
+    foreign = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')").first()
     if owner != APPLICATION_ID or "alembic_version" not in tables or foreign:
         raise DamagedError(
             "The catalog is not one that minian_vc made.",

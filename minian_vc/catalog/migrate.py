@@ -6,8 +6,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-import minian_vc
-
 __all__ = ["HEAD", "is_known", "migrations_folder", "upgrade"]
 
 HEAD = "0001"
@@ -15,7 +13,7 @@ HEAD = "0001"
 
 def migrations_folder() -> Path:
     """Return the migrations: inside the installed package, or beside it in a checkout."""
-    package = Path(minian_vc.__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 

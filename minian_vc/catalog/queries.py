@@ -74,9 +74,7 @@ def last_operation(connection: Connection) -> tuple[int, str | None]:
 
 def datasets(connection: Connection) -> list[DatasetRow]:
     """Return all datasets, by path."""
-    rows = connection.execute(
-        select(dataset.c.uid, dataset.c.path, dataset.c.latest).order_by(dataset.c.path)
-    )
+    rows = connection.execute(select(dataset.c.uid, dataset.c.path, dataset.c.latest).order_by(dataset.c.path))
     return [DatasetRow(*row) for row in rows]
 
 
@@ -125,9 +123,7 @@ def tags(connection: Connection, uid: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def log(
-    connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None
-) -> list[LogEntry]:
+def log(connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None) -> list[LogEntry]:
     """Return a dataset's checkpoints, newest first.
 
     With ``array``, only those that recorded another version of it than the checkpoint before.
@@ -155,9 +151,7 @@ def log(
     ]
 
 
-def _with_new_version(
-    connection: Connection, uid: str, name: str, rows: Sequence[RowMapping]
-) -> Sequence[RowMapping]:
+def _with_new_version(connection: Connection, uid: str, name: str, rows: Sequence[RowMapping]) -> Sequence[RowMapping]:
     held = connection.execute(
         select(checkpoint.c.digest, array_version.c.manifest)
         .join(checkpoint_array, checkpoint_array.c.checkpoint_id == checkpoint.c.id)
@@ -166,11 +160,7 @@ def _with_new_version(
         .where(dataset.c.uid == uid, array_version.c.name == name)
     )
     version = {digest: manifest for digest, manifest in held}  # noqa: C416 (rows are not tuples to mypy)
-    return [
-        row
-        for row in rows
-        if row["digest"] in version and version[row["digest"]] != version.get(row["parent"])
-    ]
+    return [row for row in rows if row["digest"] in version and version[row["digest"]] != version.get(row["parent"])]
 
 
 def array_names(connection: Connection, checkpoint_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
@@ -229,18 +219,14 @@ def find_arrays(
         query = query.where(session.c.session == session_name)
     if unit_id is not None:
         member = unit_set_member.c.unit_id == canonical_json(unit_id).decode()
-        query = query.where(
-            array_version.c.unit_set_id.in_(select(unit_set_member.c.unit_set_id).where(member))
-        )
+        query = query.where(array_version.c.unit_set_id.in_(select(unit_set_member.c.unit_set_id).where(member)))
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def units_by_checkpoint(connection: Connection, uid: str) -> list[tuple[str, dict[str, ArrayUnits]]]:
     """Return, oldest first, each checkpoint's arrays with their versions and unit ids."""
     rows = connection.execute(
-        select(
-            checkpoint.c.digest, array_version.c.name, array_version.c.manifest, array_version.c.unit_set_id
-        )
+        select(checkpoint.c.digest, array_version.c.name, array_version.c.manifest, array_version.c.unit_set_id)
         .join(checkpoint_array, checkpoint_array.c.checkpoint_id == checkpoint.c.id)
         .join(array_version, array_version.c.id == checkpoint_array.c.array_version_id)
         .join(dataset, dataset.c.id == checkpoint.c.dataset_id)

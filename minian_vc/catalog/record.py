@@ -67,28 +67,29 @@ def _where(table: Table, column: str, value: Any) -> Any:
     return select(table.c.id).where(table.c[column] == value)
 
 
+def _insert(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
+    """Make a row and return its id."""
+    return int(connection.scalars(insert(table).returning(table.c.id), [dict(row)]).one())
+
+
 def _shared(connection: Connection, table: Table, digest: str, values: Mapping[str, Any]) -> tuple[int, bool]:
     """Return the id of the row with that digest, and whether it had to be made."""
     found = connection.scalar(_where(table, "digest", digest))
     if found is not None:
         return int(found), False
-    result = connection.execute(insert(table).values(digest=digest, **values))
-    return int(result.inserted_primary_key[0]), True
+    return _insert(connection, table, {"digest": digest, **values}), True
 
 
 def _dataset(connection: Connection, operation: Operation) -> int:
     table = schema.dataset
     found = connection.scalar(_where(table, "uid", operation.dataset))
     if found is None:
-        result = connection.execute(insert(table).values(uid=operation.dataset, path=operation.path))
-        return int(result.inserted_primary_key[0])
+        return _insert(connection, table, {"uid": operation.dataset, "path": operation.path})
     connection.execute(update(table).where(table.c.id == found).values(path=operation.path))
     return int(found)
 
 
-def _checkpoint(
-    connection: Connection, dataset_id: int, checkpoint: Checkpoint, read_values: ReadValues
-) -> None:
+def _checkpoint(connection: Connection, dataset_id: int, checkpoint: Checkpoint, read_values: ReadValues) -> None:
     row = {
         "digest": checkpoint.id,
         "dataset_id": dataset_id,
@@ -99,8 +100,7 @@ def _checkpoint(
         "created_at": checkpoint.created_at,
         "provenance": dict(checkpoint.provenance),
     }
-    result = connection.execute(insert(schema.checkpoint).values(row))
-    checkpoint_id = result.inserted_primary_key[0]
+    checkpoint_id = _insert(connection, schema.checkpoint, row)
     for array in checkpoint.arrays:
         array_id = _array_version(connection, array, read_values)
         link = {"checkpoint_id": checkpoint_id, "array_version_id": array_id}
@@ -145,9 +145,7 @@ def _session(connection: Connection, array: ArrayVersion) -> int | None:
     return _shared(connection, schema.session, digest_of(canonical_json(values)), values)[0]
 
 
-def _coordinate(
-    connection: Connection, array: ArrayVersion, coordinate: Coordinate, read_values: ReadValues
-) -> int:
+def _coordinate(connection: Connection, array: ArrayVersion, coordinate: Coordinate, read_values: ReadValues) -> int:
     table = schema.coordinate
     found = connection.scalar(_where(table, "files", coordinate.files))
     if found is not None:
@@ -160,5 +158,4 @@ def _coordinate(
         "dtype": coordinate.dtype,
         "content": read_values(array, coordinate),
     }
-    result = connection.execute(insert(table).values(row))
-    return int(result.inserted_primary_key[0])
+    return _insert(connection, table, row)

@@ -25,9 +25,7 @@ def status(dataset: str | None, json_: bool) -> None:
     found = find_dataset(dataset)
     latest, states = found.latest, found.status()
     if json_:
-        arrays = [
-            {"name": s.name, "state": s.state} | ({"problem": s.problem} if s.problem else {}) for s in states
-        ]
+        arrays = [{"name": s.name, "state": s.state} | ({"problem": s.problem} if s.problem else {}) for s in states]
         print_json({"dataset": found.name, "latest": latest.id if latest else None, "arrays": arrays})
         return
     changed = [state for state in states if state.state != "unchanged"]
@@ -57,9 +55,7 @@ def log(dataset: str | None, number: int | None, array: str | None, json_: bool)
     entries = found.history(number, array)
     if json_:
         keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
-        print_json(
-            {"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]}
-        )
+        print_json({"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]})
         return
     if not entries:
         click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
@@ -91,9 +87,7 @@ def show(revision: str, dataset: str | None, json_: bool) -> None:
         print_json({"dataset": found.name, **body, "arrays": [_array(array) for array in checkpoint.arrays]})
         return
     click.echo(f"checkpoint {checkpoint.id.removeprefix(PREFIX)}{_tags(checkpoint.tags)}")
-    click.echo(
-        f"dataset    {found.name}\nauthor     {checkpoint.author}\nwhen       {when(checkpoint.created_at)}"
-    )
+    click.echo(f"dataset    {found.name}\nauthor     {checkpoint.author}\nwhen       {when(checkpoint.created_at)}")
     if checkpoint.message:
         click.echo(f"message    {checkpoint.message}")
     for name, value in checkpoint.provenance.get("params", {}).items():
@@ -127,8 +121,7 @@ def _array(array: ArrayVersion) -> dict[str, Any]:
         "chunks": array.chunks,
         "unit_ids": array.unit_ids,
         "coords": {
-            c.name: {"dims": c.dims, "shape": c.shape, "dtype": c.dtype, "digest": c.values}
-            for c in array.coordinates
+            c.name: {"dims": c.dims, "shape": c.shape, "dtype": c.dtype, "digest": c.values} for c in array.coordinates
         },
         "animal": array.animal,
         "session": array.session,
@@ -235,9 +228,7 @@ def units(dataset: str | None, json_: bool) -> None:
                 "tags": described[entry.checkpoint].tags,
                 "message": described[entry.checkpoint].message,
                 "created_at": described[entry.checkpoint].created_at,
-                "unit_sets": [
-                    {"unit_ids": unit_ids, "arrays": arrays} for unit_ids, arrays in entry.unit_sets
-                ],
+                "unit_sets": [{"unit_ids": unit_ids, "arrays": arrays} for unit_ids, arrays in entry.unit_sets],
                 "disappeared": entry.disappeared,
                 "renumbered": entry.renumbered,
             }
@@ -247,9 +238,7 @@ def units(dataset: str | None, json_: bool) -> None:
         return
     for entry in entries:
         record = described[entry.checkpoint]
-        click.echo(
-            f"{entry.checkpoint.removeprefix(PREFIX)[:10]}{_tags(record.tags)}  {record.message}".rstrip()
-        )
+        click.echo(f"{entry.checkpoint.removeprefix(PREFIX)[:10]}{_tags(record.tags)}  {record.message}".rstrip())
         _print_units(entry)
 
 
@@ -259,8 +248,8 @@ def _print_units(entry: UnitsEntry) -> None:
     gone: dict[str, list[str]] = {}
     for name, lost in entry.disappeared.items():
         gone.setdefault(ids(lost), []).append(name)
-    for lost, names in gone.items():
-        click.echo(f"    disappeared: {lost} from {', '.join(names)}")
+    for shown, names in gone.items():
+        click.echo(f"    disappeared: {shown} from {', '.join(names)}")
     if entry.renumbered:
         click.echo(f"    numbering started anew: {', '.join(entry.renumbered)}")
 

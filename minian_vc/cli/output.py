@@ -37,9 +37,7 @@ WIDE = 200  # columns where the output is not a terminal
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option ``--json``."""
-    return click.option("--json", "json_", is_flag=True, help="Print JSON, and nothing else, to stdout.")(
-        command
-    )
+    return click.option("--json", "json_", is_flag=True, help="Print JSON, and nothing else, to stdout.")(command)
 
 
 def print_json(document: dict[str, Any]) -> None:

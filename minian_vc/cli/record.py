@@ -43,9 +43,7 @@ def init(path: str, json_: bool) -> None:
 @click.option("-t", "--tag", help="A name for the checkpoint, unique in its dataset.")
 @click.option("-m", "--message", default="", help="What was done.")
 @click.option("--only", help="Record only these arrays (A,C,S); the others are taken over as they were.")
-@click.option(
-    "--param", "params", multiple=True, metavar="K=V", help="A parameter to keep; V is JSON or text."
-)
+@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter to keep; V is JSON or text.")
 @click.option("--wait", default=3.0, show_default=True, help="Seconds to wait for a save in progress.")
 @as_json
 def commit(

@@ -96,7 +96,7 @@ def working_side(repository: Repository, dataset: DatasetRow) -> Side:
 
 
 def diff(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> list[ArrayChange]:
-    """Compare two sides array by array, and unit by unit: from chunk digests where a chunk is one unit, else from values."""
+    """Compare two sides by array and by unit: from chunk digests where a chunk is one unit, else from values."""
     renumbered = _renumbered(repository, dataset, old, new)
 
     def decide(was: ArrayVersion, now: ArrayVersion) -> UnitChanges:
@@ -126,11 +126,7 @@ def _same_by_value(
     """Return the units whose values are equal (NaN equals NaN), one unit in memory at a time."""
     rest = [(dim, size) for dim, size in zip(was.dims, was.shape, strict=True) if dim != UNIT]
     comparable = was.dims == now.dims and was.dtype == now.dtype and was.bytes_kept and now.bytes_kept
-    if (
-        not units
-        or not comparable
-        or rest != [x for x in zip(now.dims, now.shape, strict=True) if x[0] != UNIT]
-    ):
+    if not units or not comparable or rest != [x for x in zip(now.dims, now.shape, strict=True) if x[0] != UNIT]:
         return set()
     import numpy as np
 

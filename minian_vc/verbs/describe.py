@@ -71,11 +71,7 @@ def _coordinate(
 ) -> tuple[Coordinate, CoordinateValues]:
     """Return a coordinate and its values, from the catalog where its files are known."""
     prefix = f"{meta.path}/"
-    listing = [
-        [key.removeprefix(prefix), entry.digest]
-        for key, entry in files.entries.items()
-        if key.startswith(prefix)
-    ]
+    listing = [[key.removeprefix(prefix), entry.digest] for key, entry in manifest.items() if key.startswith(prefix)]
     digest = digest_of(canonical_json(listing))
     with repository.catalog.read() as connection:
         known = queries.coordinate_values(connection, digest)

@@ -80,9 +80,7 @@ def restore_arrays(
     if as_name is not None:
         check_array_name(as_name)
         if len(arrays) != 1:
-            raise InvalidInputError(
-                "--as names one array, and several are to be restored.", "Nothing was changed."
-            )
+            raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
     refuse_without_bytes(arrays)
     _refuse_too_large(repository.folder, arrays)
     working = repository.working_folder(dataset.path)
@@ -91,16 +89,14 @@ def restore_arrays(
         for folder, array in folders.items():
             _write_array(repository, array, staging / folder, as_name)
         _flush(staging)
-        saved = _commit_first(
-            repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}"
-        )
+        saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
         aside = []
         for folder, array in folders.items():
             staged = WorkingFolder(staging, working.path, repository.objects).scan().arrays[folder]
             old = put_in_place(staging / folder, working.path / folder, repository.staging)
             aside += _let_go(repository, working, old, folder)
             if as_name is None:
-                _remember(repository, working, folder, array, staged)
+                _remember(working, folder, array, staged)
     return Restored(tuple(map(stem, folders)), working.path, saved_as=saved, aside=tuple(aside))
 
 
@@ -114,9 +110,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
     policy = repository.config.record_without_bytes
     without = {a.folder for a in checkpoint.arrays if not a.bytes_kept}
     kept = {f for f in scan.arrays if f in without or stem(f) in policy}
-    wanted = {
-        array.folder: array for array in checkpoint.arrays if array.bytes_kept and array.folder not in kept
-    }
+    wanted = {array.folder: array for array in checkpoint.arrays if array.bytes_kept and array.folder not in kept}
     others = [folder for folder in scan.arrays if folder not in kept]
     saved = _commit_first(repository, dataset, others, f"before restoring @{checkpoint.short_id}")
     same = {f for f, array in wanted.items() if working.recorded_manifest(f) == array.manifest}
@@ -136,7 +130,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
     for folder in sorted(set(wanted) - same):
-        _remember(repository, working, folder, wanted[folder], written[folder])
+        _remember(working, folder, wanted[folder], written[folder])
     for folder in same:
         working.refresh(folder)
     removed = tuple(stem(folder) for folder in others if folder not in wanted)
@@ -164,18 +158,14 @@ def restore_to(
     """
     target = target.absolute()
     if as_name is not None and len(arrays) != 1:
-        raise InvalidInputError(
-            "--as names one array, and several are to be restored.", "Nothing was changed."
-        )
+        raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
     above = dataset_above(target, repository.root)
     if above is not None or repository.folder in (target, *target.parents):
         raise InvalidInputError(
             f"{target} lies in {above or repository.folder}.",
             "Nothing was written. Choose a folder elsewhere.",
         )
-    folders = {
-        f"{check_array_name(as_name)}.zarr" if as_name else a.folder: a for a in arrays if a.bytes_kept
-    }
+    folders = {f"{check_array_name(as_name)}.zarr" if as_name else a.folder: a for a in arrays if a.bytes_kept}
     refuse_without_bytes(arrays if len(arrays) == 1 else ())
     for folder in folders:
         if (target / folder).exists():
@@ -309,9 +299,7 @@ def _let_go(repository: Repository, working: WorkingFolder, old: Path | None, fo
     """Remove a displaced array folder if it is exactly what was recorded, else keep it aside."""
     if old is None:
         return []
-    if working.is_recorded(
-        folder, WorkingFolder(old.parent, old.parent, repository.objects).list_files(old.name)
-    ):
+    if working.is_recorded(folder, WorkingFolder(old.parent, old.parent, repository.objects).list_files(old.name)):
         durable.remove_tree(old)
         return []
     return [set_aside(old, repository.folder / "displaced")]
@@ -335,18 +323,13 @@ def _same_files(one: Path, other: Path) -> bool:
 
     def listing(path: Path) -> dict[str, tuple[int, int]]:
         found = [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
-        stats = {
-            str(each.relative_to(path)): each.lstat()
-            for each in found
-            if each.is_symlink() or not each.is_dir()
-        }
+        stats = {str(each.relative_to(path)): each.lstat() for each in found if each.is_symlink() or not each.is_dir()}
         return {name: (s.st_size, s.st_mtime_ns) for name, s in stats.items()}
 
     return listing(one) == listing(other)
 
 
 def _remember(
-    repository: Repository,
     working: WorkingFolder,
     folder: str,
     array: ArrayVersion,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.model import Checkpoint
+from minian_vc.errors import AlreadyExistsError
+from minian_vc.model import PREFIX, Checkpoint
 from minian_vc.names import check_tag_name
 from minian_vc.repository import Repository
-from minian_vc.verbs.commit import tag_taken
 
-__all__ = ["tag_checkpoint"]
+__all__ = ["refuse_taken_tag", "tag_checkpoint"]
 
 
-def tag_checkpoint(
-    repository: Repository, dataset: DatasetRow, name: str, checkpoint: Checkpoint
-) -> Checkpoint:
+def tag_checkpoint(repository: Repository, dataset: DatasetRow, name: str, checkpoint: Checkpoint) -> Checkpoint:
     """Record a tag; the same tag on the same checkpoint again is no error.
 
     Raises
@@ -26,9 +26,19 @@ def tag_checkpoint(
     """
     check_tag_name(name)
     with repository.history() as history:
-        owner = queries.by_tag(history.connection, checkpoint.dataset, name)
-        if owner is not None and owner != checkpoint.id:
-            raise tag_taken(dataset.path, name, owner)
-        if owner is None:
+        refuse_taken_tag(history.connection, dataset, name, allowed=checkpoint.id)
+        if queries.by_tag(history.connection, dataset.uid, name) is None:
             history.append("tag", dataset.path, checkpoint, name)
     return replace(checkpoint, tags=tuple(dict.fromkeys((*checkpoint.tags, name))))
+
+
+def refuse_taken_tag(
+    connection: Connection, dataset: DatasetRow, name: str | None, *, allowed: str | None = None
+) -> None:
+    """Raise :class:`AlreadyExistsError` if the tag names a checkpoint other than the allowed one."""
+    owner = queries.by_tag(connection, dataset.uid, name) if name is not None else None
+    if owner is not None and owner != allowed:
+        raise AlreadyExistsError(
+            f"{dataset.path} has a tag {name!r} already, on checkpoint {owner.removeprefix(PREFIX)[:10]}.",
+            "Nothing was recorded. Choose another name.",
+        )
