@@ -95,11 +95,6 @@ class Dataset:
         Checkpoint
             The new checkpoint, or the latest one if nothing had changed.
 
-        Warns
-        -----
-        UserWarning
-            An array lacks chunks.
-
         Raises
         ------
         AlreadyExistsError
@@ -112,6 +107,11 @@ class Dataset:
             There is no array, or one that cannot be read.
         StorageError
             The disk is full or read-only; nothing was recorded.
+
+        Warns
+        -----
+        UserWarning
+            An array lacks chunks.
         """
         done = self.record(Request(message, tag, only, provenance.of_commit(params), wait))
         for text in done.warnings:

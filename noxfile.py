@@ -1,0 +1,73 @@
+"""One command for contributors: ``nox``. Every check that CI makes is a session here."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+
+PAIRS = {  # xarray and zarr as three kinds of users have them
+    "minian": ["minian==2.0.2", "xarray==2026.4.0", "zarr==2.18.7"],
+    "zarr2": ["xarray>=2026.9", "zarr==2.18.7"],
+    "zarr3": ["xarray", "zarr>=3.1"],
+}
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+
+
+def interpreter(version: str) -> str:
+    """Return an interpreter's path: pyenv's shims answer for versions they do not run."""
+    found = sorted(PYENV.glob(f"{version}.*/bin/python{version}"))
+    return str(found[-1]) if found else version
+
+
+@nox.session(python="3.11")
+@nox.parametrize("pair", list(PAIRS), ids=list(PAIRS))
+def tests(session: nox.Session, pair: str) -> None:
+    """Run the tests with one of the three xarray and zarr pairs."""
+    session.install("-e", ".[test]", *PAIRS[pair])
+    _say_versions(session)
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(python=[interpreter("3.12"), interpreter("3.13")], name="newer")
+def newer_python(session: nox.Session) -> None:
+    """Run the tests on newer Pythons with the newest xarray and zarr."""
+    session.install("-e", ".[test]", *PAIRS["zarr3"])
+    _say_versions(session)
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+def _say_versions(session: nox.Session) -> None:
+    names = (
+        "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('xarray', 'zarr', 'dask')), sep=', ')"
+    )
+    session.run("python", "-c", names)
+
+
+@nox.session(python="3.11")
+def lint(session: nox.Session) -> None:
+    """Check style, names, imports between layers and docstrings."""
+    session.install("-e", ".", "ruff==0.17.6", "import-linter==2.16", "numpydoc==1.11.0")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-logo")
+    session.run("python", "docs/check_docstrings.py")
+
+
+@nox.session(python="3.11")
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install("-e", ".", "mypy==2.4.1", "pandas-stubs", "zarr>=3.1")
+    session.run("mypy")
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings as errors."""
+    session.install("-e", ".", "sphinx==9.0.4", "myst-parser", "numpydoc==1.11.0")
+    shutil.rmtree("docs/_build", ignore_errors=True)
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
