@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from minian_vc import names, provenance
 from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
-from minian_vc.catalog.queries import LogEntry
+from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall
 from minian_vc.diff import ArrayChange
 from minian_vc.errors import InvalidInputError, NotFoundError
@@ -57,7 +57,10 @@ class Dataset:
         self.repository = repository
         self.name = name
         self.path = repository.root / name
-        self._row = repository.dataset_row(name)
+
+    @property
+    def _row(self) -> DatasetRow:
+        return self.repository.dataset_row(self.name)
 
     def __repr__(self) -> str:
         latest = self.latest
@@ -120,9 +123,7 @@ class Dataset:
 
     def record(self, request: Request) -> Commit:
         """Commit, and return what it cost as well."""
-        done = committing.commit(self.repository, self._row, request)
-        self._row = self.repository.dataset_row(self.name)
-        return done
+        return committing.commit(self.repository, self._row, request)
 
     def tag(self, name: str, revision: str = "latest") -> Checkpoint:
         """Give a checkpoint a name.
@@ -143,7 +144,7 @@ class Dataset:
     @property
     def latest(self) -> Checkpoint | None:
         """The latest checkpoint, or None."""
-        return self.show("latest") if self.repository.dataset_row(self.name).latest else None
+        return self.show("latest") if self._row.latest else None
 
     def show(self, revision: str = "latest") -> Checkpoint:
         """Return a checkpoint with all that is recorded about its arrays.
@@ -315,7 +316,7 @@ class Dataset:
                 "A whole checkpoint is restored alone and under its own names.", "Nothing was changed."
             )
         if to is not None:
-            return restore.restore_to(self.repository, arrays or whole[0].arrays, Path(to), as_name=as_)
+            return restore.restore_to(self.repository, self._row, arrays or whole[0].arrays, Path(to), as_name=as_)
         if whole:
             return restore.restore_checkpoint(self.repository, self._row, whole[0])
         return restore.restore_arrays(self.repository, self._row, arrays, as_name=as_)

@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ __all__ = [
     "open_without_links",
     "read_block",
     "remove_tree",
+    "reserve",
     "storage_errors",
     "sync_folder",
     "write_durably",
@@ -203,14 +205,24 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
+def reserve(path: Path) -> int:
+    """Return the bytes of free space to leave alone: a full disk would keep even deleting from working."""
+    return min(64 << 20, shutil.disk_usage(path).total // 20)
+
+
 def file_system_now(folder: Path) -> int:
-    """Return the file system's own clock in ns since the epoch: a server's may differ from ours."""
+    """Return the file system's own clock in ns since the epoch: a server's may differ from ours.
+
+    Where nothing can be written, ours has to do.
+    """
     probe = folder / f"clock.{os.urandom(8).hex()}"
-    probe.touch()
     try:
-        return probe.stat().st_mtime_ns
-    finally:
+        probe.touch()
+        now = probe.stat().st_mtime_ns
         probe.unlink()
+    except OSError:
+        return time.time_ns()
+    return now
 
 
 def _c_function(name: str) -> Callable[..., int] | None:

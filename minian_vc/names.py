@@ -18,6 +18,7 @@ __all__ = [
     "Spec",
     "alias_splits",
     "check_array_name",
+    "check_key",
     "check_tag_name",
     "collisions",
     "near",
@@ -62,6 +63,16 @@ def check_array_name(name: str) -> str:
             f"{name!r} cannot be the name of an array: it begins with a dot.", "Nothing was changed."
         )
     return name
+
+
+def check_key(key: str) -> str:
+    """Return a manifest's key, or refuse one that would be written outside its array folder."""
+    parts = key.removesuffix("/").split("/")
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part or ":" in part for part in parts):
+        raise InvalidInputError(
+            f"A manifest names the file {key!r}, which lies outside its folder.", "Nothing was written."
+        )
+    return key
 
 
 def check_tag_name(name: str) -> str:

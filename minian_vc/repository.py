@@ -19,6 +19,7 @@ from minian_vc.history import History, open_history
 from minian_vc.model import PREFIX, Checkpoint, digest_of
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
+from minian_vc.swap import recover
 from minian_vc.working_folder import WorkingFolder
 from minian_vc.zarr_format import is_zarr
 
@@ -65,6 +66,9 @@ class Repository:
         if not (root / FOLDER / "config.json").is_file():
             raise NotFoundError(f"There is no repository in {root}.", f"Make one: minian-vc init {root}")
         repository = cls(root)
+        with contextlib.suppress(OSError):  # read-only media are still read
+            repository.staging.mkdir(exist_ok=True)
+            recover(repository.staging, repository.folder / "displaced")
         repository.catalog.prepare()
         with repository.catalog.read() as connection:
             last, _ = queries.last_operation(connection)

@@ -471,7 +471,7 @@ def _refuse_collisions(arrays: Mapping[str, Mapping[str, FileStat]]) -> None:
 
 
 def _racy(s: FileStat, recorded_ns: int) -> bool:
-    return s[1] + _granularity(s[1]) >= recorded_ns and s[3] != 0
+    return s[1] + _granularity(s[1]) >= recorded_ns
 
 
 def _granularity(mtime_ns: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
     except MinianVCError as error:
         print_error(error, as_json="--json" in given)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # minian-vc log | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except OSError as error:
         print_error(StorageError(f"{error}."), as_json="--json" in given)
         sys.exit(StorageError.exit_code)

@@ -22,7 +22,6 @@ from minian_vc.zarr_format import stem
 
 __all__ = ["Commit", "Request", "commit"]
 
-RESERVE = 64 << 20  # bytes of free space a commit leaves alone
 TRIES = 5
 
 
@@ -157,7 +156,7 @@ class _Attempt:
         cost = sum(self.working.changed_bytes(folder, scan.arrays[folder]) for folder in folders)
         free = durable.free_bytes(self.repository.folder)
         self.request.announce(cost, free)
-        if cost > max(0, free - RESERVE):
+        if cost > free - durable.reserve(self.repository.folder):
             raise StorageError(
                 f"The commit may need {cost:,} bytes, and {free:,} are free in {self.repository.folder}.",
                 "Nothing was recorded. Free some space, commit --only what matters, or record movies without "
@@ -176,22 +175,22 @@ class _Attempt:
 
     def _record(self, history: History, read: Mapping[str, ArrayVersion], readings: Mapping[str, Reading]) -> Commit:
         """Write the checkpoint under the lock, on top of whatever is the latest now."""
-        current = queries.dataset_at(history.connection, self.dataset.path)
-        latest = current.latest if current else None
+        dataset = queries.dataset_at(history.connection, self.dataset.path) or self.dataset
+        latest = dataset.latest
         if latest != self.head:
             try:
                 self.working.refuse_changed(self._choose, readings)  # an older cut must not become the newer checkpoint
             except BusyError:
                 raise _HistoryMoved from None
-        refuse_taken_tag(history.connection, self.dataset, self.request.tag, allowed=latest)
+        refuse_taken_tag(history.connection, dataset, self.request.tag, allowed=latest)
         parent = self.repository.checkpoint(latest) if latest else None
         taken_over = {a.folder: a for a in parent.arrays} if parent and self.request.only is not None else {}
         arrays = tuple(array for _, array in sorted({**taken_over, **read}.items()))
         if parent is not None and _same(arrays, parent.arrays):
             return Commit(self._tag_latest(history, parent), created=False)
-        refuse_taken_tag(history.connection, self.dataset, self.request.tag)
+        refuse_taken_tag(history.connection, dataset, self.request.tag)
         checkpoint = Checkpoint(
-            dataset=current.uid if current else self.dataset.uid,
+            dataset=dataset.uid,
             parent=latest,
             sequence=parent.sequence + 1 if parent else 1,
             message=self.request.message,

@@ -16,7 +16,7 @@ from minian_vc.objects import manifest_digest
 from minian_vc.repository import Repository
 from minian_vc.units import ArrayUnits, UnitsEntry, renumbered_between, unit_history
 from minian_vc.verbs.describe import describe_array
-from minian_vc.working_folder import FolderFiles, Reading, hash_only
+from minian_vc.working_folder import FolderFiles, Reading, WorkingFolder, hash_only
 from minian_vc.zarr_format import stem
 
 __all__ = ["ArrayState", "Side", "checkpoint_side", "diff", "history_of_units", "status", "working_side"]
@@ -47,25 +47,39 @@ def status(repository: Repository, dataset: DatasetRow, latest: Checkpoint | Non
     """Compare the working folder with the latest checkpoint; bytes are hashed where a stat does not tell."""
     working = repository.working_folder(dataset.path)
     committed = {array.folder: array for array in latest.arrays} if latest else {}
+    present = working.scan().arrays
+    found = _read_each(working, list(present))
     states = []
-    scan = working.scan()
-    for folder in sorted({*scan.arrays, *committed}):
-        known = committed.get(folder)
-        if folder not in scan.arrays:
+    for folder in sorted({*present, *committed}):
+        known, reading = committed.get(folder), found.get(folder)
+        if reading is None:
             states.append(ArrayState(stem(folder), "deleted"))
-            continue
-        try:
-            found, problem = _digest(_read(repository, dataset, [folder])[folder]), ""
-        except MinianVCError as error:
-            found, problem = "", error.message
-        state = "new" if known is None else "unchanged" if known.manifest == found else "modified"
-        states.append(ArrayState(stem(folder), state, problem))
+        elif isinstance(reading, MinianVCError):
+            states.append(ArrayState(stem(folder), "modified" if known else "new", reading.message))
+        elif known is not None and known.manifest == (digest := _digest(reading)):
+            working.remember(folder, reading, digest, with_bytes=known.bytes_kept)
+            states.append(ArrayState(stem(folder), "unchanged"))
+        else:
+            states.append(ArrayState(stem(folder), "modified" if known else "new"))
     return states
 
 
-def _read(repository: Repository, dataset: DatasetRow, folders: Sequence[str]) -> dict[str, Reading]:
+def _read_each(working: WorkingFolder, folders: Sequence[str]) -> dict[str, Reading | MinianVCError]:
+    """Read folders together; where one cannot be read, each for itself."""
+    try:
+        return {**_read(working, folders)}
+    except MinianVCError:
+        found: dict[str, Reading | MinianVCError] = {}
+        for folder in folders:
+            try:
+                found |= _read(working, [folder])
+            except MinianVCError as error:
+                found[folder] = error
+        return found
+
+
+def _read(working: WorkingFolder, folders: Sequence[str]) -> dict[str, Reading]:
     """Read folders of the working folder without keeping their bytes."""
-    working = repository.working_folder(dataset.path)
     return working.read(lambda _: folders, lambda *_: hash_only, wait=0.0, with_bytes=lambda _: False)
 
 
@@ -84,7 +98,7 @@ def checkpoint_side(repository: Repository, checkpoint: Checkpoint) -> Side:
 def working_side(repository: Repository, dataset: DatasetRow) -> Side:
     """Return the working folder as one side of a diff."""
     working = repository.working_folder(dataset.path)
-    readings = _read(repository, dataset, list(working.scan().arrays))
+    readings = _read(working, list(working.scan().arrays))
     arrays, manifests, files = [], {}, {}
     for folder, reading in readings.items():
         name = stem(folder)

@@ -13,10 +13,10 @@ from minian_vc import durable, zarr_format
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint, FileEntry
-from minian_vc.names import check_array_name
+from minian_vc.names import check_array_name, check_key
 from minian_vc.repository import Repository, dataset_above
 from minian_vc.swap import put_in_place, set_aside
-from minian_vc.verbs.commit import RESERVE, Request, commit
+from minian_vc.verbs.commit import Request, commit
 from minian_vc.working_folder import WORKERS, FileStat, Reading, WorkingFolder
 from minian_vc.zarr_format import METADATA_NAMES, stem
 
@@ -145,7 +145,12 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
 
 
 def restore_to(
-    repository: Repository, arrays: Sequence[ArrayVersion], target: Path, *, as_name: str | None = None
+    repository: Repository,
+    dataset: DatasetRow,
+    arrays: Sequence[ArrayVersion],
+    target: Path,
+    *,
+    as_name: str | None = None,
 ) -> Restored:
     """Write array versions into another folder; the working folder is not touched.
 
@@ -160,6 +165,7 @@ def restore_to(
     if as_name is not None and len(arrays) != 1:
         raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
     above = dataset_above(target, repository.root)
+    above = repository.root / dataset.path if target == repository.root / dataset.path else above
     if above is not None or repository.folder in (target, *target.parents):
         raise InvalidInputError(
             f"{target} lies in {above or repository.folder}.",
@@ -202,7 +208,7 @@ def refuse_without_bytes(arrays: Iterable[ArrayVersion]) -> None:
 
 def _refuse_too_large(where: Path, arrays: Iterable[ArrayVersion]) -> None:
     need, free = sum(array.stored_bytes for array in arrays if array.bytes_kept), durable.free_bytes(where)
-    if need > max(0, free - RESERVE):
+    if need > free - durable.reserve(where):
         raise StorageError(
             f"The restore needs {need:,} bytes, and {free:,} are free.",
             "Nothing was changed. Free some space.",
@@ -235,6 +241,8 @@ def _commit_first(
 def _write_array(repository: Repository, array: ArrayVersion, target: Path, as_name: str | None) -> None:
     """Write an array's files into a new folder, each checked against its digest."""
     entries = dict(repository.stored_files(array.manifest).entries)
+    for key in entries:
+        check_key(key)
     if as_name is not None and array.variable:
         entries = _renamed(array, entries, as_name)
     with durable.storage_errors("write the restored files", target):
