@@ -185,7 +185,7 @@ class WorkingFolder:
             chosen = {folder: scan.arrays[folder] for folder in folders(scan)}
             try:
                 self._refuse_unfinished(scan, chosen)
-                self._let_timestamps_pass(chosen, now)
+                now = self._let_timestamps_pass(chosen, now)
                 for folder, stats in chosen.items():
                     if folder not in readings or readings[folder].stats != stats:
                         readings[folder] = self._read_array(folder, stats, sink, now, with_bytes(folder))
@@ -206,11 +206,13 @@ class WorkingFolder:
             if folder not in readings or folder not in chosen or scan.arrays[folder] != readings[folder].stats:
                 raise _busy(self.path / folder, "its files changed while they were read")
 
-    def _let_timestamps_pass(self, chosen: Mapping[str, Mapping[str, FileStat]], now: int) -> None:
-        """Wait until no file is so fresh that a later change could bear the same timestamp."""
-        wait = max((s[1] + _granularity(s[1]) - now for f in chosen.values() for s in f.values()), default=0)
-        if 0 < wait <= COARSE:
-            time.sleep(wait / 1e9)
+    def _let_timestamps_pass(self, chosen: Mapping[str, Mapping[str, FileStat]], now: int) -> int:
+        """Wait until no file is so fresh that a later change could bear the same timestamp; return the new now."""
+        wait = max((s[1] + _granularity(s[1]) - now for f in chosen.values() for s in f.values()), default=-1)
+        if not 0 <= wait <= COARSE:
+            return now
+        time.sleep((wait + FINE) / 1e9)
+        return durable.file_system_now(self._store.staging)
 
     def _refuse_unfinished(self, scan: Scan, chosen: Mapping[str, Mapping[str, FileStat]]) -> None:
         for folder, files in chosen.items():
