@@ -7,7 +7,7 @@ is cut by ``chk`` along some dimensions and not at all along others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 __all__ = ["CHK_DIMS", "Chk", "recall"]
 
@@ -21,20 +21,27 @@ class Chk(dict[str, int]):
     ----------
     deviating : dict
         Array → dimension → chunk size, where an array is cut otherwise.
+    unreadable : tuple of str
+        Arrays that could not be asked.
     """
 
-    def __init__(self, sizes: Mapping[str, int], deviating: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(
+        self, sizes: Mapping[str, int], deviating: Mapping[str, Mapping[str, int]], unreadable: Sequence[str] = ()
+    ) -> None:
         super().__init__(sizes)
+        self.unreadable = tuple(unreadable)
         self.deviating = {name: dict(spec) for name, spec in deviating.items()}
 
 
-def recall(arrays: Mapping[str, Mapping[str, tuple[int, int]]]) -> Chk:
+def recall(arrays: Mapping[str, Mapping[str, tuple[int, int]]], unreadable: Sequence[str] = ()) -> Chk:
     """Find the chunk sizes that arrays agree on.
 
     Parameters
     ----------
     arrays : mapping
         Array → dimension → (size, chunk size).
+    unreadable : sequence of str
+        Arrays that could not be asked; passed on.
 
     Returns
     -------
@@ -55,4 +62,4 @@ def recall(arrays: Mapping[str, Mapping[str, tuple[int, int]]]) -> Chk:
         for name, chunk in cut.items():
             if chunk != sizes[dim]:
                 deviating.setdefault(name, {})[dim] = chunk
-    return Chk(sizes, deviating)
+    return Chk(sizes, deviating, unreadable)

@@ -13,7 +13,7 @@ from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall
 from minian_vc.diff import ArrayChange
-from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
 from minian_vc.repository import FOLDER, Repository, dataset_above, is_dataset
@@ -209,15 +209,17 @@ class Dataset:
         """
         working = self.repository.working_folder(self.name)
         found: dict[str, dict[str, tuple[int, int]]] = {}
+        unreadable = []
         for folder, files in working.scan().arrays.items():
-            variable = working.describe(folder, files).variable
-            found[stem(folder)] = dict(
-                zip(variable.dims, zip(variable.shape, variable.chunks, strict=True), strict=True)
-            )
+            try:
+                array = working.describe(folder, files).variable
+            except UnreadableError:
+                unreadable.append(stem(folder))
+            else:
+                found[stem(folder)] = dict(zip(array.dims, zip(array.shape, array.chunks, strict=True), strict=True))
         if not found and (latest := self.latest):
-            for array in latest.arrays:
-                found[array.name] = {d: (s, array.chunks[d]) for d, s in zip(array.dims, array.shape, strict=True)}
-        return recall(found)
+            found = {a.name: {d: (n, a.chunks[d]) for d, n in zip(a.dims, a.shape, strict=True)} for a in latest.arrays}
+        return recall(found, unreadable)
 
     # -- opening old versions ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from minian_vc import durable, names
 from minian_vc.catalog import Catalog, queries
@@ -22,6 +22,9 @@ from minian_vc.operations import OperationLog
 from minian_vc.swap import recover
 from minian_vc.working_folder import WorkingFolder
 from minian_vc.zarr_format import is_zarr
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FOLDER", "Repository", "dataset_above", "is_dataset"]
 
@@ -131,6 +134,35 @@ class Repository:
         """Return the datasets that have checkpoints, by path."""
         with self.catalog.read() as connection:
             return queries.datasets(connection)
+
+    def arrays(
+        self,
+        *,
+        name: str | None = None,
+        animal: str | None = None,
+        session: str | None = None,
+        unit_id: int | str | None = None,
+    ) -> pd.DataFrame:
+        """Find array versions over all history, by indexes.
+
+        Parameters
+        ----------
+        name, animal, session : str, optional
+            Of that array name, animal or session.
+        unit_id : int or str, optional
+            That have this unit.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per checkpoint and array: dataset, checkpoint, created_at, name, animal, session, manifest.
+        """
+        import pandas as pd
+
+        columns = ["dataset", "checkpoint", "created_at", "name", "animal", "session", "manifest"]
+        with self.catalog.read() as connection:
+            found = queries.find_arrays(connection, name=name, animal=animal, session_name=session, unit_id=unit_id)
+        return pd.DataFrame(found, columns=columns)
 
     def dataset_row(self, path: str) -> DatasetRow:
         """Return the dataset of a path below the root, a new one if the catalog has none there."""

@@ -206,11 +206,13 @@ def chk(dataset: str | None, json_: bool) -> None:
     """Print MiniAn's chk: the chunk sizes that DATASET's arrays agree on."""
     recalled = find_dataset(dataset).chk
     if json_:
-        print_json({"chk": dict(recalled), "deviating": recalled.deviating})
+        print_json({"chk": dict(recalled), "deviating": recalled.deviating, "unreadable": recalled.unreadable})
         return
     click.echo(f"chk = {dict(recalled)}")
     for name, spec in recalled.deviating.items():
         click.echo(f"{name} deviates: {', '.join(f'{dim}={n}' for dim, n in spec.items())}")
+    for name in recalled.unreadable:
+        click.echo(f"{name} cannot be read.", err=True)
 
 
 @click.command()
