@@ -423,7 +423,8 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
     if not folder.is_dir():
         known = [row.path for row in dataset.repository.datasets()]
         if dataset.name not in known:
-            raise NotFoundError(f"There is no folder {folder}.", names.near(dataset.name, known))
+            hint = names.near(dataset.name, known) if known else "Check the path."
+            raise NotFoundError(f"There is no folder {folder}.", hint)
     elif not is_dataset(folder) and dataset.repository.dataset_row(dataset.name).latest is None:
         below = [str(each) for each in datasets_below(folder)]
         raise InvalidInputError(

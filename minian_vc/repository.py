@@ -65,7 +65,7 @@ class Repository:
         EnvironmentUnfitError
             A newer minian_vc made it.
         """
-        root = Path(root).absolute()
+        root = Path(root).resolve()
         if not (root / FOLDER / "config.json").is_file():
             raise NotFoundError(f"There is no repository in {root}.", f"Make one: minian-vc init {root}")
         repository = cls(root)
@@ -89,7 +89,7 @@ class Repository:
         NotFoundError
             There is none.
         """
-        start = Path(start).absolute()
+        start = Path(start).resolve()
         for folder in (start, *start.parents):
             if (folder / FOLDER / "config.json").is_file():
                 return cls.open(folder)
@@ -109,7 +109,7 @@ class Repository:
         NotFoundError
             The folder does not exist.
         """
-        root = Path(root).absolute()
+        root = Path(root).resolve()
         if not root.is_dir():
             raise NotFoundError(f"There is no folder {root}.", "Nothing was made. Check the path.")
         inside = root if is_dataset(root) else dataset_above(root)

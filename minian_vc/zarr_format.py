@@ -114,8 +114,10 @@ def read_array_folder(stem: str, keys: Collection[str], read: Reader) -> ArrayFo
     if not arrays:
         raise UnreadableError("there is no array in it.")
     coordinate_names = _coordinate_names(arrays)
-    data = [path for path in sorted(arrays) if path not in coordinate_names] or sorted(arrays)
-    variable = arrays[stem if stem in data else data[0]]
+    data = [path for path in sorted(arrays) if path not in coordinate_names]
+    if not data and stem not in arrays:
+        raise UnreadableError("there are coordinates in it, but no array that they belong to.")
+    variable = arrays[stem if stem in arrays and (stem in data or not data) else data[0]]
     parent = variable.path.rpartition("/")[0]
     beside = {
         meta.path.removeprefix(f"{parent}/"): meta

@@ -35,7 +35,10 @@ def status(dataset: str | None, json_: bool) -> None:
     if not changed:
         click.echo(f"Nothing changed; {len(states)} arrays." if states else "There are no arrays.")
         return
-    print_table(("state", "array", ""), [(s.state, s.name, s.problem) for s in changed])
+    print_table(("state", "array"), [(s.state, s.name) for s in changed])
+    for s in changed:
+        if s.problem:
+            click.echo(f"{s.name}: {s.problem}")
     if len(states) > len(changed):
         click.echo(f"{len(states) - len(changed)} arrays are unchanged.")
 

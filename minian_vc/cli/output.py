@@ -99,6 +99,22 @@ def ids(units: Sequence[int | str], most: int = 12) -> str:
     return ",".join(parts[:most]) + (f",… ({len(units)} units)" if len(parts) > most else "")
 
 
+def current_folder() -> Path:
+    """Return the current folder.
+
+    Raises
+    ------
+    NotFoundError
+        It was replaced or removed since the shell went there.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise NotFoundError(
+            "The folder that your shell stands in was replaced or removed.", "Type  cd .  and run the command again."
+        ) from None
+
+
 def find_dataset(path: str | None) -> Dataset:
     """Return the dataset a command means: the path's, the current folder's, or the repository's only one.
 
@@ -109,7 +125,7 @@ def find_dataset(path: str | None) -> Dataset:
     InvalidInputError
         There are several.
     """
-    here = Path.cwd()
+    here = current_folder()
     if path is not None:
         given = Path(path)
         if not given.is_absolute() and not given.exists():

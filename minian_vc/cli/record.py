@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from minian_vc import provenance
-from minian_vc.cli.output import as_json, find_dataset, note, print_json, size
-from minian_vc.dataset import Dataset, datasets_below
+from minian_vc.cli.output import as_json, current_folder, find_dataset, note, print_json, size
+from minian_vc.dataset import datasets_below
 from minian_vc.errors import InvalidInputError
 from minian_vc.repository import Repository
 from minian_vc.verbs.commit import Request
@@ -27,7 +27,7 @@ __all__ = ["COMMANDS"]
 @as_json
 def init(path: str, json_: bool) -> None:
     """Make a repository in PATH: the folder that holds your datasets (not a dataset itself)."""
-    repository = Repository.create(Path(path).resolve())
+    repository = Repository.create(current_folder() / path)
     found = [repository.relative(each) for each in datasets_below(repository.root)]
     if json_:
         print_json({"repository": str(repository.folder), "datasets": found})
@@ -132,7 +132,7 @@ def restore(
     C@first_iteration restores one array, @first_iteration the whole checkpoint: the folder is then exactly
     as it was. What is not committed yet is committed before it is replaced.
     """
-    found = find_dataset(dataset)
+    found, here = find_dataset(dataset), current_folder()
     if to is None and not yes and sys.stdin.isatty() and sys.stdout.isatty() and not json_:
         click.confirm(
             f"Replace arrays in {found.path} (uncommitted work is committed first)?", abort=True, default=True
@@ -151,10 +151,12 @@ def restore(
             }
         )
         return
-    _tell(found, done)
+    _tell(done)
+    if not here.exists() or not here.samefile("."):
+        click.echo("Your shell stands in the folder that was replaced: type  cd .")
 
 
-def _tell(found: Dataset, done: Restored) -> None:
+def _tell(done: Restored) -> None:
     if done.saved_as is not None:
         click.echo(f"What was not committed yet is now checkpoint {done.saved_as.short_id}.")
     click.echo(f"Restored {', '.join(done.arrays) or 'nothing'} in {done.folder}.")
@@ -164,8 +166,6 @@ def _tell(found: Dataset, done: Restored) -> None:
         click.echo(f"Left as they were, for they are recorded without their bytes: {', '.join(done.kept)}.")
     for path in done.aside:
         click.echo(f"Kept aside, for it could not be recorded: {path}")
-    if found.path == done.folder and found.path in (Path.cwd(), *Path.cwd().parents):
-        click.echo("Your shell stands in the folder that was replaced: type  cd .")
 
 
 @click.command()
@@ -174,7 +174,7 @@ def _tell(found: Dataset, done: Restored) -> None:
 @as_json
 def config(name: str | None, value: str | None, json_: bool) -> None:
     """Show the settings, or set one: config record_without_bytes varr,Yb"""
-    repository = Repository.find(Path.cwd())
+    repository = Repository.find(current_folder())
     if name is not None and value is not None:
         repository.configure(name, value)
     settings = asdict(repository.config)

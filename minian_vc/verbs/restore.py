@@ -161,7 +161,7 @@ def restore_to(
     InvalidInputError
         The folder lies in a dataset or in the repository's own folder.
     """
-    target = target.absolute()
+    target = target.resolve()
     if as_name is not None and len(arrays) != 1:
         raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
     above = dataset_above(target, repository.root)
