@@ -21,6 +21,7 @@ from minian_vc.repository import Repository, is_dataset
 
 __all__ = [
     "as_json",
+    "current_folder",
     "find_dataset",
     "ids",
     "note",
