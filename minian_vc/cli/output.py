@@ -101,19 +101,21 @@ def ids(units: Sequence[int | str], most: int = 12) -> str:
 
 
 def current_folder() -> Path:
-    """Return the current folder.
+    """Return the current folder; the one of the same name, if a restore replaced it under the shell's feet.
 
     Raises
     ------
     NotFoundError
-        It was replaced or removed since the shell went there.
+        It was removed.
     """
     try:
         return Path.cwd()
     except FileNotFoundError:
-        raise NotFoundError(
-            "The folder that your shell stands in was replaced or removed.", "Type  cd .  and run the command again."
-        ) from None
+        named = Path(os.environ.get("PWD", ""))
+        if not named.is_absolute() or not named.is_dir():
+            raise NotFoundError("The folder that your shell stands in was removed.", "Go to another one.") from None
+        os.chdir(named)
+        return named
 
 
 def find_dataset(path: str | None) -> Dataset:
