@@ -153,7 +153,7 @@ class _Attempt:
         """Say what the commit may cost at most, and refuse when the disk cannot hold it."""
         scan = self.working.scan()
         folders = [folder for folder in self._choose(scan) if self._keeps_bytes(folder)]
-        cost = sum(self.working.changed_bytes(folder, scan.arrays[folder]) for folder in folders)
+        cost = sum(self.working.records.changed_bytes(folder, scan.arrays[folder]) for folder in folders)
         free = durable.free_bytes(self.repository.folder)
         self.request.announce(cost, free)
         if cost > free - durable.reserve(self.repository.folder):

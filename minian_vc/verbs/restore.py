@@ -17,7 +17,9 @@ from minian_vc.names import check_array_name, check_key
 from minian_vc.repository import Repository, dataset_above
 from minian_vc.swap import put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
-from minian_vc.working_folder import WORKERS, FileStat, Reading, WorkingFolder
+from minian_vc.working_folder import FileStat, WorkingFolder
+from minian_vc.working_folder.folder import WORKERS
+from minian_vc.working_folder.scan import list_files
 from minian_vc.zarr_format import METADATA_NAMES, stem
 
 __all__ = ["Restored", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
@@ -92,7 +94,7 @@ def restore_arrays(
         saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
         aside = []
         for folder, array in folders.items():
-            staged = WorkingFolder(staging, working.path, repository.objects).scan().arrays[folder]
+            staged = list_files(staging / folder)
             old = put_in_place(staging / folder, working.path / folder, repository.staging)
             aside += _let_go(repository, working, old, folder)
             if as_name is None:
@@ -113,7 +115,11 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
     wanted = {array.folder: array for array in checkpoint.arrays if array.bytes_kept and array.folder not in kept}
     others = [folder for folder in scan.arrays if folder not in kept]
     saved = _commit_first(repository, dataset, others, f"before restoring @{checkpoint.short_id}")
-    same = {f for f, array in wanted.items() if working.recorded_manifest(f) == array.manifest}
+    same = {
+        f
+        for f, array in wanted.items()
+        if working.records.manifest_of(f, list_files(working.path / f)) == array.manifest
+    }
     _refuse_too_large(repository.folder, [array for folder, array in wanted.items() if folder not in same])
     aside: list[Path] = []
     with _Staging(repository.staging / f"restore-{os.urandom(8).hex()}") as staging:
@@ -125,14 +131,14 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         for folder in sorted(set(wanted) - same):
             _write_array(repository, wanted[folder], staged / folder, None)
         _flush(staged)
-        written = WorkingFolder(staged, staged, repository.objects).scan().arrays
+        written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
         old = put_in_place(staged, working.path, repository.staging)
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
     for folder in sorted(set(wanted) - same):
         _remember(working, folder, wanted[folder], written[folder])
     for folder in same:
-        working.refresh(folder)
+        working.records.refresh(folder, list_files(working.path / folder))
     removed = tuple(stem(folder) for folder in others if folder not in wanted)
     return Restored(
         tuple(sorted(map(stem, wanted))),
@@ -235,6 +241,11 @@ def _commit_first(
     return done.checkpoint if done.created else None
 
 
+def _holds(working: WorkingFolder, folder: str, array: ArrayVersion) -> bool:
+    """Tell whether the folder, just committed, is that array version already."""
+    return working.records.manifest_of(folder, list_files(working.path / folder)) == array.manifest
+
+
 # -- writing ----------------------------------------------------------------------------------
 
 
@@ -307,7 +318,7 @@ def _let_go(repository: Repository, working: WorkingFolder, old: Path | None, fo
     """Remove a displaced array folder if it is exactly what was recorded, else keep it aside."""
     if old is None:
         return []
-    if working.is_recorded(folder, WorkingFolder(old.parent, old.parent, repository.objects).list_files(old.name)):
+    if working.records.manifest_of(folder, list_files(old)) is not None:
         durable.remove_tree(old)
         return []
     return [set_aside(old, repository.folder / "displaced")]
@@ -344,5 +355,4 @@ def _remember(
     staged: Mapping[str, FileStat],
 ) -> None:
     """Record the restored files as they were before anyone else could touch them."""
-    reading = Reading(staged, max(s[1] for s in staged.values()))
-    working.remember(folder, reading, array.manifest, with_bytes=True)
+    working.records.remember(folder, staged, max(s[1] for s in staged.values()), array.manifest, with_bytes=True)
