@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import sys
+from collections.abc import Iterator
 
 from numpydoc.validate import validate
 
@@ -21,7 +22,7 @@ IGNORED = {
 }
 
 
-def public_objects():
+def public_objects() -> Iterator[str]:
     """Yield dotted names of the public classes, functions and methods."""
     for module_name in PUBLIC:
         module = importlib.import_module(module_name)
