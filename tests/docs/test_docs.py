@@ -1,0 +1,226 @@
+"""The documentation says what is so: pages are run, and lists are compared with the program."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import click
+import pages
+import pytest
+from click.testing import CliRunner
+
+import minian_vc as mvc
+from minian_vc.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUNNABLE = [page for page in PAGES if pages.blocks(page.read_text(encoding="utf-8"))]
+COMMAND_LINE = ROOT / "docs/command-line.md"
+WORDS = (
+    "repository",
+    "dataset",
+    "session",
+    "array version",
+    "checkpoint",
+    "tag",
+    "named version",
+    "unit set",
+    "chunk spec",
+    "chunk object",
+    "manifest",
+    "digest",
+    "object store",
+    "catalog",
+    "working folder",
+    "commit",
+    "restore",
+    "check",
+    "verify",
+    "prune",
+)
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="the pages show a POSIX shell")
+
+
+# -- pages that are run -----------------------------------------------------------------------
+
+
+@needs_bash
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+def test_a_page_shows_what_happens(page: Path, tmp_path: Path):
+    """Every command and example of a page, run in order, prints what the page shows."""
+    counted = pages.Runner(page, tmp_path).run()
+    assert counted["commands"] + counted["examples"] > 0
+
+
+def test_the_pages_with_commands_are_run():
+    """Nobody turned the README's or the tutorial's blocks into ones that are not run."""
+    names = {page.name: pages.blocks(page.read_text(encoding="utf-8")) for page in RUNNABLE}
+    least = {"README.md": 8, "tutorial.md": 25, "repository-format.md": 8, "python.md": 3}
+    assert {name: len(names.get(name, ())) >= number for name, number in least.items()} == dict.fromkeys(least, True)
+
+
+COMMITTED = """
+<!-- save: 02-first-temporal -->
+```python
+import minian_vc as mvc
+mvc.open("lab/mouse1/session1/minian_intermediate", create=True).commit("first", tag="one")
+```
+```console
+$ cd lab/mouse1/session1
+$ minian-vc log
+…
+0123456789  2020-01-01 00:00:00  one   5       first
+"""
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "$ minian-vc chk\nchk = {'frame': 65, 'height': 64, 'width': 64}",
+        "$ minian-vc chk\nchk = {'frame': 64, 'height': 64, 'width': 64}\nand more",
+        "$ minian-vc tag two\nCheckpoint 9876543210 of minian_intermediate is now called two.",
+        "$ minian-vc show nothing\n…",
+    ],
+    ids=["another value", "another line", "another id", "a failing command"],
+)
+def test_a_command_that_drifted_is_noticed(shown: str, tmp_path: Path):
+    """An output, an id or an exit code that differs from the page is an error."""
+    page = tmp_path / "page.md"
+    page.write_text(f"{COMMITTED}{shown}\n```\n", encoding="utf-8")
+    with pytest.raises(pages.DriftError, match="shown"):
+        pages.Runner(page, tmp_path).run()
+
+
+@pytest.mark.parametrize("shown", [">>> 1 + 1\n3", ">>> 1 / 0", "assert 1 + 1 == 3", ">>> 1 + 1"])
+def test_an_example_that_drifted_is_noticed(shown: str, tmp_path: Path):
+    """A value that differs, an exception, or a value that is not shown is an error."""
+    page = tmp_path / "page.md"
+    page.write_text(f"```python\n{shown}\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError):
+        pages.Runner(page, tmp_path).run()
+
+
+@needs_bash
+def test_ids_and_times_of_a_page_stand_for_real_ones(tmp_path: Path):
+    """What differs from run to run is no drift, and a page's id can be used in its next command."""
+    page = tmp_path / "page.md"
+    shown = (
+        f"$ minian-vc show 0123456789\ncheckpoint 0123456789{54 * '0'} (one)\n…\nwhen       2020-01-01 00:00:00\n…\n"
+    )
+    page.write_text(f"{COMMITTED}{shown}```\n", encoding="utf-8")
+    assert pages.Runner(page, tmp_path).run() == {"commands": 3, "examples": 1, "left out": 0}
+
+
+# -- lists that are compared ------------------------------------------------------------------
+
+
+def section(name: str) -> str:
+    """Return what the command line page says of a command."""
+    text = COMMAND_LINE.read_text(encoding="utf-8")
+    found = re.search(rf"^### {re.escape(name)}\n(.*?)(?=^##|\Z)", text, re.M | re.S)
+    assert found, f"docs/command-line.md has no section on {name}"
+    return found[1]
+
+
+def test_every_command_has_its_section_and_every_section_its_command():
+    sections = re.findall(r"^### (.+)$", COMMAND_LINE.read_text(encoding="utf-8"), re.M)
+    assert sorted(sections) == sorted(cli.commands)
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_option_is_documented_and_exists(name: str):
+    """The table of options and the usage line are those of the program."""
+    parameters = cli.commands[name].params
+    options = {text for p in parameters if isinstance(p, click.Option) for text in (*p.opts, *p.secondary_opts)}
+    first_cells = re.findall(r"^\| (`-.*?) \|", section(name), re.M)
+    assert {text for cell in first_cells for text in re.findall(r"`([^`]+)`", cell)} == options
+    arguments = [p.make_metavar(click.Context(cli.commands[name])) for p in parameters if isinstance(p, click.Argument)]
+    assert f"`minian-vc {' '.join([name, *arguments])}`" in section(name)
+
+
+def test_every_command_line_in_the_pages_names_a_command():
+    for page in PAGES:
+        for name in re.findall(r"`(?:minian-vc|mvc) ([a-z]+)", page.read_text(encoding="utf-8")):
+            assert name in cli.commands, f"{page.name}: minian-vc {name}"
+
+
+@pytest.fixture
+def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two stages of the demo's recording, committed; the current folder is the repository's."""
+    runner = pages.Runner(tmp_path / "page.md", tmp_path)
+    for stage in ("01-first-spatial", "02-first-temporal"):
+        runner._save(pages.Block("save", stage, 0))
+        mvc.open(tmp_path / pages.DATASET, create=True).commit(stage, tag=stage)
+    folder = tmp_path / Path(pages.DATASET).parent
+    monkeypatch.chdir(folder)
+    return folder
+
+
+JSON_COMMANDS = {
+    "init": [],
+    "commit": [],
+    "tag": ["again"],
+    "restore": ["C@01-first-spatial", "--as", "C_old"],
+    "config": [],
+    "status": [],
+    "log": [],
+    "show": [],
+    "diff": ["01-first-spatial", "02-first-temporal"],
+    "chk": [],
+    "units": [],
+}
+
+
+@pytest.mark.parametrize("name", JSON_COMMANDS)
+def test_json_keys_are_documented_and_there(name: str, committed: Path):
+    """The keys that ``--json`` prints are those that the page lists."""
+    done = CliRunner().invoke(cli, [name, *JSON_COMMANDS[name], "--json"], standalone_mode=False)
+    document = json.loads(done.stdout)
+    assert document.pop("schema_version") == 1
+    printed = set()
+    for key, value in document.items():
+        items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        printed |= {f"{key}[].{inner}" for item in items for inner in item} or {key}
+    listed = re.search(r"^JSON keys: (.*?)(?:\n\n|\Z)", section(name), re.M | re.S)
+    assert listed
+    keys = re.split(r", and |; |\.\s", re.sub(r"\([^)]*\)", "", listed[1]))[0]
+    assert set(re.findall(r"`([^`]+)`", keys)) == printed
+
+
+def test_every_error_class_and_exit_code_is_documented():
+    text = COMMAND_LINE.read_text(encoding="utf-8")
+    table = {int(row[0]): row[1] for row in re.findall(r"^\| (\d) \|.*\|(.*)\|$", text, re.M)}
+    for name in mvc.errors.__all__:
+        kind = getattr(mvc.errors, name)
+        if kind is not mvc.errors.MinianVCError:
+            assert f"`{name}`" in table[kind.exit_code], name
+
+
+def test_the_readme_holds_the_test_command():
+    """`.ci/run` takes the block from the README by its mark."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"Run the tests\n.*?^<!-- test-command -->\n```sh\n(.*?)^```$", readme, re.M | re.S)
+    assert block
+    assert readme.count("<!-- test-command -->") == 1
+    assert ".venv-test" in block[1]
+    assert "-e '.[test]'" in block[1]
+    assert "pytest -n 2" in block[1]
+    assert "minian-vc demo" in readme
+
+
+def test_the_glossary_has_every_word():
+    glossary = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^(.+)\n: ", glossary, re.M)
+    assert set(WORDS) <= set(terms)
+    assert len(terms) == len(set(terms))
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            if page.name == "README.md" or not target.startswith("#"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

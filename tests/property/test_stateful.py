@@ -1,0 +1,214 @@
+"""Commit, overwrite, delete, tag, restore and open against a dictionary model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from zarr_trees import write_units
+
+import minian_vc as mvc
+from minian_vc.errors import AlreadyExistsError, ConflictError, MinianVCError, NotFoundError, UnreadableError
+from minian_vc.verbs.commit import Request
+
+settings.load_profile("minian_vc")
+
+Array = tuple[tuple[int, ...], tuple[float, ...]]  # unit ids and one value each
+ARRAYS = st.sampled_from(["A", "C", "S"])
+TAGS = st.sampled_from(["one", "two", "three"])
+CONTENT = st.lists(st.integers(1, 5), unique=True, min_size=1, max_size=3).flatmap(
+    lambda ids: st.tuples(st.just(tuple(ids)), st.tuples(*[st.sampled_from([0.0, 1.0, 2.5])] * len(ids)))
+)
+
+
+class History(RuleBasedStateMachine):
+    """The real dataset beside what it should be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="stateful-"))
+        mvc.Repository.create(self.root)
+        (self.root / "m").mkdir()
+        self.working: dict[str, Array] = {}
+        self.checkpoints: list[tuple[str, dict[str, Array]]] = []  # oldest first
+        self.tags: dict[str, str] = {}
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.root)
+
+    @property
+    def dataset(self) -> mvc.Dataset:
+        """Opened anew each time, as a new process would."""
+        return mvc.open(self.root / "m", create=True)
+
+    @property
+    def latest(self) -> dict[str, Array]:
+        """What the latest checkpoint holds."""
+        return self.checkpoints[-1][1] if self.checkpoints else {}
+
+    def refused(self, kind: type[MinianVCError], act: Callable[[], object]) -> None:
+        """It must fail so, and the invariants then show that nothing changed."""
+        with pytest.raises(kind):
+            act()
+
+    # -- the notebook -------------------------------------------------------------------------
+
+    @initialize(name=ARRAYS, content=CONTENT)
+    def begin(self, name: str, content: Array) -> None:
+        self.save(name, content, old=True)
+
+    @rule(name=ARRAYS, content=CONTENT, old=st.booleans())
+    def save(self, name: str, content: Array, old: bool) -> None:
+        write_units(self.root / "m" / f"{name}.zarr", *content, old=old)
+        self.working[name] = content
+
+    @precondition(lambda self: self.working)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.working)))
+        shutil.rmtree(self.root / "m" / f"{name}.zarr")
+        del self.working[name]
+
+    # -- recording ----------------------------------------------------------------------------
+
+    @rule(tag=st.none() | TAGS, only=st.none() | st.lists(ARRAYS, unique=True, min_size=1, max_size=2))
+    def commit(self, tag: str | None, only: list[str] | None) -> None:
+        def act() -> object:
+            return self.dataset.record(Request("by hand", tag, only, wait=0.0))
+
+        if not self.working:
+            return self.refused(UnreadableError, act)
+        if only is not None and set(only) - set(self.working):
+            taken = self.tags.get(tag or "", None)
+            elsewhere = taken is not None and taken != self.checkpoints[-1][0]
+            return self.refused(AlreadyExistsError if elsewhere else NotFoundError, act)
+        new = {**self.latest, **{name: self.working[name] for name in only}} if only else dict(self.working)
+        changed = not self.checkpoints or new != self.latest
+        owner = self.tags.get(tag or "")
+        if owner is not None and (changed or owner != self.checkpoints[-1][0]):
+            return self.refused(AlreadyExistsError, act)
+        done = act()
+        assert done.created is changed
+        if changed:
+            assert done.checkpoint.parent == (self.checkpoints[-1][0] if self.checkpoints else None)
+            self.checkpoints.append((done.checkpoint.id, new))
+        assert done.checkpoint.id == self.checkpoints[-1][0]
+        if tag is not None:
+            self.tags[tag] = done.checkpoint.id
+        return None
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(tag=TAGS, data=st.data())
+    def tag(self, tag: str, data: st.DataObject) -> None:
+        checkpoint, _ = data.draw(st.sampled_from(self.checkpoints))
+        if self.tags.get(tag, checkpoint) != checkpoint:
+            return self.refused(AlreadyExistsError, lambda: self.dataset.tag(tag, checkpoint))
+        self.dataset.tag(tag, checkpoint)
+        self.tags[tag] = checkpoint
+        return None
+
+    # -- bringing back ------------------------------------------------------------------------
+
+    def saved_first(self, names: set[str], saved: object) -> None:
+        """What would be overwritten and is not in the latest checkpoint was committed before."""
+        new = {**self.latest, **{name: self.working[name] for name in names & set(self.working)}}
+        if new == self.latest:
+            assert saved is None
+        else:
+            assert saved is not None
+            self.checkpoints.append((saved.id, new))
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(data=st.data())
+    def restore_all(self, data: st.DataObject) -> None:
+        checkpoint, content = data.draw(st.sampled_from(self.checkpoints))
+        done = self.dataset.restore(f"@{checkpoint}")
+        self.saved_first(set(self.working), done.saved_as)
+        assert set(done.removed) == set(self.working) - set(content)
+        assert done.aside == ()
+        self.working = dict(content)
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(data=st.data(), name=ARRAYS, as_name=st.none() | ARRAYS)
+    def restore_one(self, data: st.DataObject, name: str, as_name: str | None) -> None:
+        checkpoint, content = data.draw(st.sampled_from(self.checkpoints))
+        if name not in content:
+            return self.refused(NotFoundError, lambda: self.dataset.restore(f"{name}@{checkpoint}", as_=as_name))
+        done = self.dataset.restore(f"{name}@{checkpoint}", as_=as_name)
+        self.saved_first({as_name or name}, done.saved_as)
+        assert done.aside == ()
+        self.working[as_name or name] = content[name]
+        return None
+
+    # -- looking ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(data=st.data())
+    def open(self, data: st.DataObject) -> None:
+        checkpoint, content = data.draw(st.sampled_from(self.checkpoints))
+        names = [tag for tag, owner in self.tags.items() if owner == checkpoint]
+        revision = data.draw(st.sampled_from([checkpoint, *names]))
+        opened = self.dataset.open(revision, return_dict=True)
+        assert {name: self.content(array) for name, array in opened.items()} == content
+        shared = set.intersection(*(set(units) for units, _ in content.values())) if content else set()
+        if not content:
+            return None
+        if not shared:
+            return self.refused(ConflictError, lambda: self.dataset.open(revision))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            together = self.dataset.open(revision)
+        assert set(together["unit_id"].values.tolist()) == shared
+        for name, (units, values) in content.items():
+            expected = [dict(zip(units, values, strict=True))[unit] for unit in together["unit_id"].values.tolist()]
+            assert together[name].values[:, 0].tolist() == expected
+        return None
+
+    @rule()
+    def look(self) -> None:
+        expected = {
+            name: "deleted"
+            if name not in self.working
+            else "new"
+            if name not in self.latest
+            else ("unchanged" if self.working[name] == self.latest[name] else "modified")
+            for name in {*self.working, *self.latest}
+        }
+        assert {each.name: each.state for each in self.dataset.status()} == expected
+
+    @invariant()
+    def the_history_is_what_was_recorded(self) -> None:
+        history = self.dataset.history()
+        assert [entry.id for entry in reversed(history)] == [checkpoint for checkpoint, _ in self.checkpoints]
+        assert {tag: entry.id for entry in history for tag in entry.tags} == self.tags
+        assert [set(entry.arrays) for entry in reversed(history)] == [set(each) for _, each in self.checkpoints]
+
+    @invariant()
+    def the_folder_is_what_was_saved_or_restored(self) -> None:
+        folders = {path.name.removesuffix(".zarr"): path for path in (self.root / "m").iterdir()}
+        assert set(folders) == set(self.working)
+        for name, (units, values) in self.working.items():
+            rows = [np.frombuffer((folders[name] / name / f"{i}.0").read_bytes()) for i in range(len(units))]
+            assert [row[0] for row in rows] == list(values)
+            assert tuple(np.frombuffer((folders[name] / "unit_id/0").read_bytes(), "i8")) == units
+
+    @staticmethod
+    def content(array: object) -> Array:
+        """The units and values of an opened array."""
+        return tuple(array["unit_id"].values.tolist()), tuple(array.values[:, 0].tolist())
+
+
+TestHistory = History.TestCase
+TestHistory.settings = settings(
+    max_examples=15,
+    stateful_step_count=12,
+    phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the failing steps are printed as they are
+)
