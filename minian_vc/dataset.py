@@ -159,13 +159,13 @@ class Dataset:
     def history(self, n: int | None = None, array: str | None = None) -> list[LogEntry]:
         """Return the checkpoints, newest first; with ``array``, those that recorded a new version of it."""
         with self.repository.catalog.read() as connection:
-            entries = queries.log(connection, self._row.uid, array=array)
+            entries = queries.log(connection, self._row.uid, limit=n, array=array)
         if array is not None and not entries and (latest := self.latest):
             raise NotFoundError(
                 f"{self.name} never had an array {array!r}.",
                 names.near(array, (a.name for a in latest.arrays)),
             )
-        return entries[:n]
+        return entries
 
     def log(self, n: int | None = None, array: str | None = None) -> pd.DataFrame:
         """Return :meth:`history` as a pandas DataFrame, one row per checkpoint, newest first."""
@@ -356,9 +356,10 @@ class Dataset:
         if fitting:
             ways = " or ".join(f"{spec.array}@{spec.revision}" for spec in fitting)
             raise InvalidInputError(f"{text} could be {ways}.", "Write it with @.")
+        tag = f" For all arrays of that checkpoint: @{text}." if text in tags else ""
         raise NotFoundError(
             f"{text!r} names no version of an array of {self.name}.",
-            f"Write ARRAY@REV, as in C@latest. Arrays: {', '.join(sorted(known)) or 'none yet'}. "
+            f"Write ARRAY@REV, as in C@latest.{tag} Arrays: {', '.join(sorted(known)) or 'none yet'}. "
             f"Tags: {', '.join(sorted(tags)) or 'none yet'}.",
         )
 
@@ -381,7 +382,7 @@ class Dataset:
         if path.is_file():
             raise InvalidInputError(f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed.")
         name = repository.relative(path)
-        above = dataset_above(path, repository.root)
+        above = dataset_above(path)
         if above is not None:
             raise InvalidInputError(
                 f"{path} lies in the dataset {above}: a dataset cannot hold another.",
@@ -419,7 +420,7 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
         except NotFoundError:
             repository = Repository.create(folder.parent)
         return Dataset.at(repository, folder)
-    dataset = Dataset.at(Repository.find(folder.parent), folder)
+    dataset = Dataset.at(Repository.find(folder), folder)
     if not folder.is_dir():
         known = [row.path for row in dataset.repository.datasets()]
         if dataset.name not in known:

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 BLOCK = 4 << 20
-FEW_FILES = 32  # below this, flushing each file is cheaper than flushing the file system
+FEW_FILES = 4  # up to this, flushing each file is cheaper than flushing the file system
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
 _EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
@@ -127,6 +127,7 @@ def open_without_links(path: Path) -> int:
 
 def read_block(descriptor: int, size: int) -> bytes:
     """Read up to ``size`` bytes, fewer only at the end of the file: one read may stop early."""
+    size = min(size, os.fstat(descriptor).st_size + 1)  # the buffer is made before the bytes are known
     parts = []
     while size > 0 and (part := os.read(descriptor, min(size, 1 << 30))):
         parts.append(part)

@@ -10,11 +10,13 @@ from sqlalchemy import Connection
 from minian_vc.arrays.reading import decode
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.record import CoordinateValues, apply
-from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, timestamp
+from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, digest_of, timestamp
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
 
-__all__ = ["History", "open_history"]
+__all__ = ["Decoded", "History", "open_history"]
+
+Decoded = dict[str, tuple[str, CoordinateValues]]  # digest of a coordinate's files → digest of its values, values
 
 
 class History:
@@ -24,6 +26,7 @@ class History:
         self.connection = connection
         self._operations = operations
         self._objects = objects
+        self._decoded: Decoded = {}
 
     def catch_up(self) -> None:
         """Apply operations the catalog does not know: of a writer that died, or all of them to a new catalog."""
@@ -31,8 +34,14 @@ class History:
             document = self._objects.read("checkpoints", operation.checkpoint)
             apply(self.connection, operation, digest, Checkpoint.from_document(document), self._read_values)
 
-    def append(self, action: str, path: str, checkpoint: Checkpoint, tag: str | None) -> None:
-        """Record an operation on a dataset: its document first, then the catalog's rows."""
+    def append(
+        self, action: str, path: str, checkpoint: Checkpoint, tag: str | None, decoded: Decoded | None = None
+    ) -> None:
+        """Record an operation on a dataset: rows, then its document; the end of the block commits the rows.
+
+        ``decoded`` holds coordinates that the caller has decoded already, by the digest of their files.
+        """
+        self._decoded = decoded or {}
         sequence, previous = queries.last_operation(self.connection)
         operation = Operation(
             sequence=sequence + 1,
@@ -44,10 +53,13 @@ class History:
             tag=tag,
             created_at=checkpoint.created_at if action == "commit" else timestamp(),
         )
-        digest = self._operations.publish(operation)
-        apply(self.connection, operation, digest, checkpoint, self._read_values)
+        digest = digest_of(operation.to_document())
+        apply(self.connection, operation, digest, checkpoint, self._read_values)  # what fails must fail before
+        self._operations.publish(operation)
 
     def _read_values(self, array: ArrayVersion, coordinate: Coordinate) -> CoordinateValues:
+        if coordinate.files in self._decoded:
+            return self._decoded[coordinate.files][1]
         parent = array.variable.rpartition("/")[0]
         files = StoredFiles(self._objects.folder, array.manifest)
         return decode(files, f"{parent}/{coordinate.name}".lstrip("/"))[1]

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from blake3 import blake3
 
-from minian_vc.errors import DamagedError
+from minian_vc.errors import DamagedError, EnvironmentUnfitError
 
 __all__ = [
     "ArrayVersion",
@@ -55,11 +55,14 @@ def parse_document(content: bytes, kind: str) -> dict[str, Any]:
         raise DamagedError(f"A {kind} document is not JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("kind") != kind:
         raise DamagedError(f"A document that should be a {kind} is something else.")
-    if document.get("version") != DOCUMENT_VERSION:
-        raise DamagedError(
-            f"A {kind} document has version {document.get('version')!r}; this program reads {DOCUMENT_VERSION}.",
-            "Install a newer minian_vc.",
+    version = document.get("version")
+    if isinstance(version, int) and version > DOCUMENT_VERSION:
+        raise EnvironmentUnfitError(
+            f"A {kind} document has version {version}; this minian_vc reads {DOCUMENT_VERSION}.",
+            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
         )
+    if version != DOCUMENT_VERSION:
+        raise DamagedError(f"A {kind} document has version {version!r}.")
     return document
 
 

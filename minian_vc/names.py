@@ -7,6 +7,7 @@ beginning of an id, ``latest`` or ``latest~2``.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ __all__ = [
     "check_array_name",
     "check_key",
     "check_tag_name",
+    "check_text",
     "collisions",
     "near",
     "parse_spec",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 MAX_NAME = 200
+MAX_STEPS = 9  # digits of N in latest~N
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _FORBIDDEN_IN_TAG = re.compile(r"[@~\s]")
@@ -43,7 +46,9 @@ class Spec:
 
 def _check_name(kind: str, name: str) -> None:
     problem = ""
-    if not name or not name.strip() or name in (".", ".."):
+    if not _is_text(name):
+        problem = "it is not Unicode text"
+    elif not name or not name.strip() or name in (".", ".."):
         problem = "it is empty or a path"
     elif _FORBIDDEN.search(name):
         problem = 'it has a slash, a control character or one of : * ? " < > | in it'
@@ -66,13 +71,24 @@ def check_array_name(name: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """Return a manifest's key, or refuse one that would be written outside its array folder."""
+    """Return a manifest's key, or refuse one that would be written outside its array folder, or is no text."""
+    unsafe = set("\0\\:" if os.name == "nt" else "\0\\")
     parts = key.removesuffix("/").split("/")
-    if any(part in ("", ".", "..") or "\\" in part or "\0" in part or ":" in part for part in parts):
-        raise InvalidInputError(
-            f"A manifest names the file {key!r}, which lies outside its folder.", "Nothing was written."
-        )
+    if not _is_text(key) or any(part in ("", ".", "..") or set(part) & unsafe for part in parts):
+        raise InvalidInputError(f"{key!r} cannot be the name of a file in an array folder.", "Nothing was written.")
     return key
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a name is Unicode: file systems may hold any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def check_text(kind: str, text: str) -> str:
+    """Return a text, or refuse one that is not Unicode."""
+    if not _is_text(text):
+        raise InvalidInputError(f"The {kind} is not Unicode text: {text!r}.", "Nothing was recorded.")
+    return text
 
 
 def check_tag_name(name: str) -> str:
@@ -107,7 +123,10 @@ def split_ancestor(revision: str) -> tuple[str, int]:
         raise InvalidInputError(
             f"{revision!r} is no revision.", "Write a tag, the beginning of an id, latest or latest~2."
         )
-    return match["base"], int(match["steps"] or 0)
+    steps = match["steps"] or "0"
+    if len(steps) > MAX_STEPS:
+        raise InvalidInputError(f"@{match['base']}~… goes back too far.", "See how far history goes: minian-vc log")
+    return match["base"], int(steps)
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -127,6 +146,7 @@ def collisions(names: Iterable[str]) -> list[tuple[str, str]]:
     pairs = []
     for name in names:
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-        if seen.setdefault(folded, name) != name:
+        if folded in seen:
             pairs.append((seen[folded], name))
+        seen[folded] = name
     return pairs

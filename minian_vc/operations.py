@@ -38,6 +38,10 @@ class OperationLog:
             try:
                 content = path.read_bytes()
             except FileNotFoundError:
+                if self.path(sequence + 2).exists():
+                    raise DamagedError(
+                        f"The operation {path} is missing.", "Restore .minian_vc from a backup."
+                    ) from None
                 return
             except OSError as error:
                 raise StorageError(f"The operation {path} cannot be read: {error.strerror}.") from error

@@ -226,10 +226,13 @@ class Repository:
             if base != "latest":
                 found = queries.by_tag(connection, dataset.uid, base) or self._by_prefix(connection, dataset, base)
             for _ in range(steps):
-                found = queries.parent_of(connection, found) if found else None
+                if found is None:
+                    break
+                found = queries.parent_of(connection, found)
         if found is None and steps:
             raise NotFoundError(
-                f"@{revision}: the history of {dataset.path} does not go back that far.", "See: minian-vc log"
+                f"@{revision.removeprefix('@')}: the history of {dataset.path} does not go back that far.",
+                "See: minian-vc log",
             )
         if found is None:
             known = [tag for given in tags.values() for tag in given]
@@ -292,15 +295,14 @@ def _is_array_folder(folder: Path) -> bool:
     return is_zarr(files)
 
 
-def dataset_above(folder: Path, root: Path | None = None) -> Path | None:
-    """Return the dataset that a folder lies in, looking up to ``root`` (or one folder up)."""
+def dataset_above(folder: Path) -> Path | None:
+    """Return the dataset that a folder lies in, at any depth: one with an array as MiniAn lays it out."""
     for parent in folder.parents:
         if parent.suffix == ".zarr":
             return parent.parent
-        if parent == root:
-            return None
-        if is_dataset(parent):
-            return parent
-        if root is None:
-            return None
+        try:
+            if any((array / array.stem).is_dir() for array in parent.glob("*.zarr")):
+                return parent
+        except OSError:  # not ours to look into
+            continue
     return None

@@ -30,20 +30,26 @@ def put_in_place(staged: Path, live: Path, staging: Path) -> Path | None:
         It cannot be done; the live folder is as it was.
     """
     with durable.storage_errors("put the restored folder in place", live):
-        if not live.exists():
+        try:
+            if live.exists():
+                return staged if durable.exchange(staged, live) else _rename_twice(staged, live, staging)
             live.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(live)
             durable.sync_folder(live.parent)
             return None
-        try:
-            return staged if durable.exchange(staged, live) else _rename_twice(staged, live, staging)
         except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.EXDEV):
-                raise
-            raise StorageError(
-                f"{live} is a mount point or on another volume: it cannot be replaced in one step.",
-                "Nothing was changed. Restore single arrays (C@TAG), or to another folder with --to.",
-            ) from error
+            raise _explained(error, live, staging) from error
+
+
+def _explained(error: OSError, live: Path, staging: Path) -> OSError:
+    """Return what an error means where the live folder cannot be exchanged at all."""
+    if error.errno not in (errno.EBUSY, errno.EXDEV):
+        return error
+    if error.errno == errno.EBUSY and live.stat().st_dev == staging.stat().st_dev:
+        what, way = "is a mount point", "Restore single arrays (C@TAG), or restore into another folder with --to."
+    else:
+        what, way = "is a mount point, or on another volume than the repository", "Restore it with --to elsewhere."
+    return StorageError(f"{live} {what}: it cannot be replaced in one step.", f"Nothing was changed. {way}")
 
 
 def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
@@ -52,7 +58,12 @@ def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
     names = {"live": str(live), "staged": str(staged), "aside": str(aside)}
     durable.write_durably(note, json.dumps(names).encode(), staging)
     live.rename(aside)
-    staged.rename(live)
+    try:
+        staged.rename(live)
+    except BaseException:
+        aside.rename(live)
+        note.unlink()
+        raise
     durable.sync_folder(live.parent)
     note.unlink()
     return aside

@@ -33,6 +33,7 @@ __all__ = [
 
 METADATA_NAMES = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 MAX_DIMS = 64
+MAX_BYTES = 1 << 63
 _V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 Reader = Callable[[str], bytes]
 
@@ -113,6 +114,10 @@ def read_array_folder(stem: str, keys: Collection[str], read: Reader) -> ArrayFo
     arrays = {meta.path: meta for meta in _arrays(keys, read)}
     if not arrays:
         raise UnreadableError("there is no array in it.")
+    if stem not in arrays and any(key.startswith(f"{stem}/") for key in keys):
+        known = [f"{stem}/.zgroup", f"{stem}/zarr.json"]
+        if not any(key in keys for key in known):
+            raise UnreadableError(f"{stem} in it has no metadata: its .zarray is missing.")
     coordinate_names = _coordinate_names(arrays)
     data = [path for path in sorted(arrays) if path not in coordinate_names]
     if not data and stem not in arrays:
@@ -144,14 +149,27 @@ def _coordinate_names(arrays: Mapping[str, ArrayMetadata]) -> set[str]:
 def _arrays(keys: Collection[str], read: Reader) -> Iterator[ArrayMetadata]:
     present = set(keys)
     for key in sorted(present):
-        path, _, name = key.rpartition("/")
-        if name == ".zarray":
-            attributes = f"{path}/.zattrs".lstrip("/")
-            yield _format_2(path, _json(key, read), _json(attributes, read) if attributes in present else {})
-        elif name == "zarr.json":
-            document = _json(key, read)
-            if document.get("node_type") == "array":
-                yield _format_3(path, document)
+        if key.rpartition("/")[2] in (".zarray", "zarr.json"):
+            try:
+                meta = _array(key, present, read)
+            except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+                raise UnreadableError(f"{key} is no zarr metadata ({error!r}).") from error
+            if meta is not None and (meta.chunk_separator not in (".", "/") or not isinstance(meta.attributes, dict)):
+                raise UnreadableError(f"{key} has a chunk separator or attributes that no zarr has.")
+            if meta is not None and meta.nbytes >= MAX_BYTES:
+                raise UnreadableError(f"{key} describes an array of {meta.nbytes} bytes.")
+            if meta is not None:
+                yield meta
+
+
+def _array(key: str, present: Collection[str], read: Reader) -> ArrayMetadata | None:
+    """Read one metadata document; a format 3 group is None."""
+    path, _, name = key.rpartition("/")
+    document = _json(key, read)
+    if name == ".zarray":
+        attributes = f"{path}/.zattrs".lstrip("/")
+        return _format_2(path, document, _json(attributes, read) if attributes in present else {})
+    return _format_3(path, document) if document.get("node_type") == "array" else None
 
 
 def _json(key: str, read: Reader) -> dict[str, Any]:
@@ -186,12 +204,9 @@ def _format_2(path: str, document: Mapping[str, Any], attributes: Mapping[str, A
 def _format_3(path: str, document: Mapping[str, Any]) -> ArrayMetadata:
     where = f"{path}/zarr.json".lstrip("/")
     shape = _sizes(where, document, "shape", 0)
-    try:
-        grid = document["chunk_grid"]["configuration"]["chunk_shape"]
-        encoding = document["chunk_key_encoding"]
-        data_type = document["data_type"]
-    except (KeyError, TypeError) as error:
-        raise UnreadableError(f"{where} lacks {error}.") from error
+    grid = document["chunk_grid"]["configuration"]["chunk_shape"]
+    encoding = document["chunk_key_encoding"]
+    data_type = document["data_type"]
     default = encoding.get("name", "default") == "default"
     separator = encoding.get("configuration", {}).get("separator", "/" if default else ".")
     dtype, itemsize = _dtype_3(data_type)
@@ -213,7 +228,7 @@ def _format_3(path: str, document: Mapping[str, Any]) -> ArrayMetadata:
 def _sizes(where: str, document: Mapping[str, Any], name: str, least: int) -> tuple[int, ...]:
     sizes = document.get(name)
     good = isinstance(sizes, list) and len(sizes) <= MAX_DIMS
-    if not good or not all(type(size) is int and size >= least for size in sizes or []):
+    if not good or not all(type(size) is int and least <= size < MAX_BYTES for size in sizes or []):
         raise UnreadableError(f"{where}: {name} is {sizes!r}, not a list of sizes.")
     return tuple(sizes or [])
 

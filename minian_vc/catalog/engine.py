@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -47,7 +47,7 @@ class Catalog:
         if self._state() == HEAD:
             return
         with self.write() as connection:
-            if _state(connection) != HEAD:  # another process may have been faster
+            if _state(connection, self.path) != HEAD:  # another process may have been faster
                 upgrade(connection)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
@@ -55,7 +55,7 @@ class Catalog:
         if not self.path.exists():
             return None
         with self.read() as connection:
-            return _state(connection)
+            return _state(connection, self.path)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -82,7 +82,7 @@ class Catalog:
             yield connection
 
 
-def _state(connection: Connection) -> str | None:
+def _state(connection: Connection, path: Path) -> str | None:
     """Return the schema revision, or None for an empty database, after checking whose database it is."""
     owner = connection.exec_driver_sql("PRAGMA application_id").scalar()
     tables = {name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -91,13 +91,13 @@ def _state(connection: Connection) -> str | None:
     foreign = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')").first()
     if owner != APPLICATION_ID or "alembic_version" not in tables or foreign:
         raise DamagedError(
-            "The catalog is not one that minian_vc made.",
+            f"The catalog {path} is not one that minian_vc made.",
             "Nothing was touched. Restore .minian_vc from a backup.",
         )
     revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     if not is_known(str(revision)):
         raise EnvironmentUnfitError(
-            f"The catalog has schema {revision}, which is newer than this minian_vc knows ({HEAD}).",
+            f"The catalog {path} has schema {revision}, which is newer than this minian_vc knows ({HEAD}).",
             "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
         )
     return str(revision)
@@ -106,7 +106,7 @@ def _state(connection: Connection) -> str | None:
 def _engine(path: Path) -> Engine:
     """Return an engine whose transactions are ours alone: SQLAlchemy's defaults lose concurrent updates."""
     engine = create_engine(
-        f"sqlite:///{path.as_posix()}",
+        URL.create("sqlite", database=str(path)),
         poolclass=NullPool,
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
     )

@@ -40,7 +40,7 @@ def status(dataset: str | None, json_: bool) -> None:
         if s.problem:
             click.echo(f"{s.name}: {s.problem}")
     if len(states) > len(changed):
-        click.echo(f"{len(states) - len(changed)} arrays are unchanged.")
+        click.echo(f"Unchanged: {len(states) - len(changed)}.")
 
 
 def _tags(tags: tuple[str, ...]) -> str:
@@ -49,7 +49,7 @@ def _tags(tags: tuple[str, ...]) -> str:
 
 @click.command()
 @dataset_argument
-@click.option("-n", "number", type=click.IntRange(min=0), help="Show only the newest N.")
+@click.option("-n", "number", type=click.IntRange(min=1), help="Show only the newest N.")
 @click.option("--array", help="Only checkpoints that recorded a new version of this array.")
 @as_json
 def log(dataset: str | None, number: int | None, array: str | None, json_: bool) -> None:
@@ -152,7 +152,7 @@ def diff(old: str, new: str | None, dataset: str | None, exit_code: bool, json_:
     elif differing:
         rows = [(c.state, c.name, _fields(c), _units(c)) for c in differing]
         print_table(("state", "array", "changed", "units"), rows)
-        click.echo(f"{len(changes) - len(differing)} arrays are unchanged.")
+        click.echo(f"Unchanged: {len(changes) - len(differing)}.")
     else:
         click.echo(f"No differences; {len(changes)} arrays.")
     return 1 if exit_code and differing else 0

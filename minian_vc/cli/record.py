@@ -43,7 +43,13 @@ def init(path: str, json_: bool) -> None:
 @click.option("-m", "--message", default="", help="What was done.")
 @click.option("--only", help="Record only these arrays (A,C,S); the others are taken over as they were.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter to keep; V is JSON or text.")
-@click.option("--wait", default=3.0, show_default=True, help="Seconds to wait for a save in progress.")
+@click.option(
+    "--wait",
+    default=3.0,
+    type=click.FloatRange(min=0),
+    show_default=True,
+    help="Seconds to wait for a save in progress.",
+)
 @as_json
 def commit(
     dataset: str | None,
@@ -57,6 +63,8 @@ def commit(
     """Record what lies in DATASET as its next checkpoint."""
     found = find_dataset(dataset)
     names = [name.strip() for name in only.split(",") if name.strip()] if only is not None else None
+    if names == []:
+        raise InvalidInputError("--only names no array.", "Write it like --only A,C,S")
     given = dict(_param(text) for text in params)
     done = found.record(Request(message, tag, names, provenance.of_commit(given), wait, _announce))
     checkpoint = done.checkpoint
@@ -145,6 +153,7 @@ def restore(
                 "arrays": list(done.arrays),
                 "removed": list(done.removed),
                 "kept": list(done.kept),
+                "without_bytes": list(done.without_bytes),
                 "saved_as": done.saved_as.id if done.saved_as else None,
                 "aside": [str(path) for path in done.aside],
             }
@@ -163,6 +172,8 @@ def _tell(done: Restored) -> None:
         click.echo(f"Taken away, for the checkpoint does not have them: {', '.join(done.removed)}.")
     if done.kept:
         click.echo(f"Left as they were, for they are recorded without their bytes: {', '.join(done.kept)}.")
+    if done.without_bytes:
+        click.echo(f"Not brought back, for they are recorded without their bytes: {', '.join(done.without_bytes)}.")
     for path in done.aside:
         click.echo(f"Kept aside, for it could not be recorded: {path}")
 

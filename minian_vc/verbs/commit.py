@@ -9,15 +9,15 @@ from typing import Any
 from minian_vc import durable
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.errors import BusyError, NotFoundError, StorageError, UnreadableError
-from minian_vc.history import History
-from minian_vc.model import ArrayVersion, Checkpoint, digest_of, timestamp
-from minian_vc.names import check_tag_name, near
+from minian_vc.errors import BusyError, InvalidInputError, NotFoundError, StorageError, UnreadableError
+from minian_vc.history import Decoded, History
+from minian_vc.model import ArrayVersion, Checkpoint, timestamp
+from minian_vc.names import check_tag_name, check_text, near
 from minian_vc.objects import Batch
 from minian_vc.repository import Repository
 from minian_vc.verbs.describe import describe_array
 from minian_vc.verbs.tag import refuse_taken_tag
-from minian_vc.working_folder import Reading, Scan, Sink, hash_only
+from minian_vc.working_folder import FileStat, FolderFiles, Reading, Scan, Sink, hash_only
 from minian_vc.zarr_format import stem
 
 __all__ = ["Commit", "Request", "commit"]
@@ -68,6 +68,8 @@ def commit(repository: Repository, dataset: DatasetRow, request: Request) -> Com
         The tag names another checkpoint.
     BusyError
         A save is in progress, or another writer holds the catalog.
+    InvalidInputError
+        A tag that cannot be one, or an empty ``only``.
     NotFoundError
         An array named by ``only`` is not there.
     UnreadableError
@@ -77,6 +79,9 @@ def commit(repository: Repository, dataset: DatasetRow, request: Request) -> Com
     """
     if request.tag is not None:
         check_tag_name(request.tag)
+    if request.only is not None and not request.only:
+        raise InvalidInputError("The list of arrays to record (only) is empty.", "Nothing was recorded.")
+    check_text("message", request.message)
     for _ in range(TRIES):
         try:
             return _Attempt(repository, dataset, request).run()
@@ -93,6 +98,7 @@ class _Attempt:
         self.dataset = dataset
         self.request = request
         self.working = repository.working_folder(dataset.path)
+        self.decoded: Decoded = {}
         with repository.catalog.read() as connection:
             row = queries.dataset_at(connection, dataset.path)
             self.head = row.latest if row else None
@@ -102,20 +108,20 @@ class _Attempt:
     def run(self) -> Commit:
         objects = self.repository.objects
         with objects.batch() as chunks, objects.batch() as manifests:
-            self._refuse_too_large()
             readings = self.working.read(
                 self._choose,
                 lambda *key: self._sink(chunks, *key),
                 wait=self.request.wait,
                 with_bytes=self._keeps_bytes,
+                before=self._refuse_too_large,
             )
-            chunks.publish()
             digests = {folder: _add_manifest(manifests, reading) for folder, reading in readings.items()}
+            arrays = {folder: self._array_version(folder, digests[folder], readings[folder]) for folder in readings}
+            chunks.publish()
             manifests.publish()
             stored = chunks.stored_bytes + sum(
                 _inline_bytes(reading) for folder, reading in readings.items() if digests[folder] in manifests.added
             )
-        arrays = {folder: self._array_version(folder, digest) for folder, digest in digests.items()}
         with self.repository.history() as history:
             done = self._record(history, arrays, readings)
         for folder, reading in readings.items():
@@ -149,11 +155,10 @@ class _Attempt:
         is_data = key.startswith(f"{stem(folder)}/")
         return chunks.add_file if self._keeps_bytes(folder) or not is_data else hash_only
 
-    def _refuse_too_large(self) -> None:
+    def _refuse_too_large(self, files: Mapping[str, Mapping[str, FileStat]]) -> None:
         """Say what the commit may cost at most, and refuse when the disk cannot hold it."""
-        scan = self.working.scan()
-        folders = [folder for folder in self._choose(scan) if self._keeps_bytes(folder)]
-        cost = sum(self.working.records.changed_bytes(folder, scan.arrays[folder]) for folder in folders)
+        kept = [folder for folder in files if self._keeps_bytes(folder)]
+        cost = sum(self.working.records.changed_bytes(folder, files[folder]) for folder in kept)
         free = durable.free_bytes(self.repository.folder)
         self.request.announce(cost, free)
         if cost > free - durable.reserve(self.repository.folder):
@@ -163,13 +168,17 @@ class _Attempt:
                 "their bytes: minian-vc config record_without_bytes varr,Yb",
             )
 
-    def _array_version(self, folder: str, digest: str) -> ArrayVersion:
+    def _array_version(self, folder: str, digest: str, reading: Reading) -> ArrayVersion:
         keeps_bytes = self._keeps_bytes(folder)
         for array in self.parent.arrays if self.parent else ():
             if (array.folder, array.manifest, array.bytes_kept) == (folder, digest, keeps_bytes):
                 return array
-        files = self.repository.stored_files(digest)
-        return describe_array(self.repository, folder, digest, files, files.entries, bytes_kept=keeps_bytes)
+        where = self.working.path / folder
+        manifest = reading.manifest or self.repository.objects.read_manifest(digest)
+        files = FolderFiles(where, manifest)
+        return describe_array(
+            self.repository, where, digest, files, manifest, bytes_kept=keeps_bytes, decoded=self.decoded
+        )
 
     # -- recording -----------------------------------------------------------------------------
 
@@ -201,9 +210,9 @@ class _Attempt:
         )
         document = checkpoint.to_document()
         tags = (self.request.tag,) if self.request.tag else ()
-        checkpoint = replace(checkpoint, id=digest_of(document), tags=tags)
+        checkpoint = Checkpoint.from_document(document, tags)  # as it will be read ever after
         self.repository.objects.put("checkpoints", document)
-        history.append("commit", self.dataset.path, checkpoint, self.request.tag)
+        history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded)
         return Commit(checkpoint, created=True)
 
     def _tag_latest(self, history: History, latest: Checkpoint) -> Checkpoint:

@@ -105,7 +105,7 @@ def working_side(repository: Repository, dataset: DatasetRow) -> Side:
         digest = _digest(reading)
         manifests[name] = reading.manifest or repository.objects.read_manifest(digest)
         files[name] = FolderFiles(working.path / folder, manifests[name])
-        arrays.append(describe_array(repository, folder, digest, files[name], manifests[name]))
+        arrays.append(describe_array(repository, working.path / folder, digest, files[name], manifests[name]))
     return Side(None, arrays, manifests, files)
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from minian_vc import durable, zarr_format
+from minian_vc import durable
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
-from minian_vc.model import ArrayVersion, Checkpoint, FileEntry
-from minian_vc.names import check_array_name, check_key
-from minian_vc.repository import Repository, dataset_above
+from minian_vc.model import ArrayVersion, Checkpoint
+from minian_vc.names import check_array_name
+from minian_vc.repository import Repository, dataset_above, is_dataset
 from minian_vc.swap import put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
+from minian_vc.verbs.write_back import flush_tree, write_array
 from minian_vc.working_folder import FileStat, WorkingFolder
-from minian_vc.working_folder.folder import WORKERS
 from minian_vc.working_folder.scan import list_files
-from minian_vc.zarr_format import METADATA_NAMES, stem
+from minian_vc.zarr_format import stem
 
 __all__ = ["Restored", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
 
@@ -30,32 +30,38 @@ class Restored:
     """What a restore did.
 
     ``arrays`` are the names now on disk as asked; ``removed`` those taken away because the checkpoint has them not;
-    ``kept`` those left alone because they are recorded without bytes. ``saved_as`` is the checkpoint that
-    was made of uncommitted work; ``aside`` where displaced folders lie that could not be recorded.
+    ``kept`` those left alone because policy records them without bytes, and ``without_bytes`` those of the checkpoint
+    that cannot be brought back for that reason. ``saved_as`` is the checkpoint that was made of uncommitted
+    work; ``aside`` where displaced folders lie that could not be recorded.
     """
 
     arrays: tuple[str, ...]
     folder: Path
     removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    without_bytes: tuple[str, ...] = ()
     saved_as: Checkpoint | None = None
     aside: tuple[Path, ...] = ()
 
 
-@dataclass(slots=True)
 class _Staging:
-    """A folder of our own beside the live one, on the same volume."""
+    """A folder of our own on the live folder's volume, removed at the end.
 
-    path: Path
-    made: bool = field(default=False)
+    Once something live may have been exchanged into it (``holds_displaced``), an error leaves it where it is.
+    """
 
-    def __enter__(self) -> Path:
+    def __init__(self, parent: Path, suffix: str = "") -> None:
+        self.path = parent / f"restore-{os.urandom(8).hex()}{suffix}"
+        self.holds_displaced = False
+
+    def __enter__(self) -> Self:
         with durable.storage_errors("prepare the staging folder", self.path):
             self.path.mkdir(parents=True)
-        return self.path
+        return self
 
-    def __exit__(self, *_: object) -> None:
-        durable.remove_tree(self.path)
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None or not self.holds_displaced:
+            durable.remove_tree(self.path)
 
 
 def restore_arrays(
@@ -79,23 +85,20 @@ def restore_arrays(
     DamagedError
         A stored object is missing or damaged; the working folder is unchanged.
     """
-    if as_name is not None:
-        check_array_name(as_name)
-        if len(arrays) != 1:
-            raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
+    folders = _folders(arrays, as_name)
     refuse_without_bytes(arrays)
     _refuse_too_large(repository.folder, arrays)
     working = repository.working_folder(dataset.path)
-    folders = {f"{as_name}.zarr" if as_name else array.folder: array for array in arrays}
-    with _Staging(repository.staging / f"restore-{os.urandom(8).hex()}") as staging:
+    with _Staging(repository.staging) as staging:
         for folder, array in folders.items():
-            _write_array(repository, array, staging / folder, as_name)
-        _flush(staging)
+            write_array(repository, array, staging.path / folder, as_name)
+        flush_tree(staging.path)
         saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
         aside = []
         for folder, array in folders.items():
-            staged = list_files(staging / folder)
-            old = put_in_place(staging / folder, working.path / folder, repository.staging)
+            staged = list_files(staging.path / folder)
+            staging.holds_displaced = True
+            old = put_in_place(staging.path / folder, working.path / folder, repository.staging)
             aside += _let_go(repository, working, old, folder)
             if as_name is None:
                 _remember(working, folder, array, staged)
@@ -112,7 +115,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
     policy = repository.config.record_without_bytes
     without = {a.folder for a in checkpoint.arrays if not a.bytes_kept}
     kept = {f for f in scan.arrays if f in without or stem(f) in policy}
-    wanted = {array.folder: array for array in checkpoint.arrays if array.bytes_kept and array.folder not in kept}
+    wanted = _folders([a for a in checkpoint.arrays if a.bytes_kept and a.folder not in kept], None)
     others = [folder for folder in scan.arrays if folder not in kept]
     saved = _commit_first(repository, dataset, others, f"before restoring @{checkpoint.short_id}")
     same = {
@@ -122,16 +125,17 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
     }
     _refuse_too_large(repository.folder, [array for folder, array in wanted.items() if folder not in same])
     aside: list[Path] = []
-    with _Staging(repository.staging / f"restore-{os.urandom(8).hex()}") as staging:
-        staged = staging / "dataset"
+    with _Staging(repository.staging) as staging:
+        staged = staging.path / "dataset"
         staged.mkdir()
         if working.path.is_dir():
             shutil.copystat(working.path, staged)
         linked = _link_over(working.path, staged, leave=set(others) - same)
         for folder in sorted(set(wanted) - same):
-            _write_array(repository, wanted[folder], staged / folder, None)
-        _flush(staged)
+            write_array(repository, wanted[folder], staged / folder, None)
+        flush_tree(staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
+        staging.holds_displaced = True
         old = put_in_place(staged, working.path, repository.staging)
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
@@ -139,14 +143,14 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         _remember(working, folder, wanted[folder], written[folder])
     for folder in same:
         working.records.refresh(folder, list_files(working.path / folder))
-    removed = tuple(stem(folder) for folder in others if folder not in wanted)
     return Restored(
-        tuple(sorted(map(stem, wanted))),
-        working.path,
-        removed,
-        tuple(sorted(map(stem, kept | without))),
-        saved,
-        tuple(aside),
+        arrays=tuple(sorted(map(stem, wanted))),
+        folder=working.path,
+        removed=tuple(stem(folder) for folder in others if folder not in wanted),
+        kept=tuple(sorted(map(stem, kept))),
+        without_bytes=tuple(sorted(map(stem, without - kept))),
+        saved_as=saved,
+        aside=tuple(aside),
     )
 
 
@@ -168,38 +172,47 @@ def restore_to(
         The folder lies in a dataset or in the repository's own folder.
     """
     target = target.resolve()
-    if as_name is not None and len(arrays) != 1:
-        raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
-    above = dataset_above(target, repository.root)
-    above = repository.root / dataset.path if target == repository.root / dataset.path else above
-    if above is not None or repository.folder in (target, *target.parents):
-        raise InvalidInputError(
-            f"{target} lies in {above or repository.folder}.",
-            "Nothing was written. Choose a folder elsewhere.",
-        )
-    folders = {f"{check_array_name(as_name)}.zarr" if as_name else a.folder: a for a in arrays if a.bytes_kept}
-    refuse_without_bytes(arrays if len(arrays) == 1 else ())
+    above = repository.folder if repository.folder in target.parents else dataset_above(target)
+    if above is not None or target in (repository.folder, repository.root / dataset.path):
+        what = f"lies in {above}" if above else "is the dataset itself, or the repository's own folder"
+        raise InvalidInputError(f"{target} {what}.", "Nothing was written. Choose a folder elsewhere.")
+    if len(arrays) == 1:
+        refuse_without_bytes(arrays)
+    folders = _folders([array for array in arrays if array.bytes_kept], as_name)
     for folder in folders:
         if (target / folder).exists():
             raise AlreadyExistsError(
                 f"{target / folder} is there already.", "Nothing was written. Choose another folder."
             )
-    parent = next(path for path in target.parents if path.exists())
-    _refuse_too_large(parent, arrays)
-    with _Staging(parent / f".restore-{os.urandom(8).hex()}.tmp") as staging:
+    base = next(path for path in (target, *target.parents) if path.exists() and not is_dataset(path))
+    _refuse_too_large(base, arrays)
+    with _Staging(base, ".tmp") as staging:
         for folder, array in folders.items():
-            _write_array(repository, array, staging / folder, as_name)
-        _flush(staging)
+            write_array(repository, array, staging.path / folder, as_name)
+        flush_tree(staging.path)
         with durable.storage_errors("write the restored arrays", target):
             target.mkdir(parents=True, exist_ok=True)
             for folder in folders:
-                (staging / folder).rename(target / folder)
+                (staging.path / folder).rename(target / folder)
             durable.sync_folder(target)
-    kept = tuple(array.name for array in arrays if not array.bytes_kept)
-    return Restored(tuple(map(stem, folders)), target, kept=kept)
+    missing = tuple(array.name for array in arrays if not array.bytes_kept)
+    return Restored(tuple(map(stem, folders)), target, without_bytes=missing)
 
 
 # -- before -----------------------------------------------------------------------------------
+
+
+def _folders(arrays: Sequence[ArrayVersion], as_name: str | None) -> dict[str, ArrayVersion]:
+    """Return which folder each array goes to, refusing two for one."""
+    if as_name is not None and len(arrays) != 1:
+        raise InvalidInputError("--as names one array, and several are to be restored.", "Nothing was changed.")
+    folders: dict[str, ArrayVersion] = {}
+    for array in arrays:
+        name = check_array_name(stem(array.folder) if as_name is None else as_name)
+        folder = f"{name}.zarr" if as_name is not None else array.folder
+        if folders.setdefault(folder, array) is not array:
+            raise InvalidInputError(f"Two versions of {name} cannot both become {folder}.", "Nothing was changed.")
+    return folders
 
 
 def refuse_without_bytes(arrays: Iterable[ArrayVersion]) -> None:
@@ -244,56 +257,6 @@ def _commit_first(
 def _holds(working: WorkingFolder, folder: str, array: ArrayVersion) -> bool:
     """Tell whether the folder, just committed, is that array version already."""
     return working.records.manifest_of(folder, list_files(working.path / folder)) == array.manifest
-
-
-# -- writing ----------------------------------------------------------------------------------
-
-
-def _write_array(repository: Repository, array: ArrayVersion, target: Path, as_name: str | None) -> None:
-    """Write an array's files into a new folder, each checked against its digest."""
-    entries = dict(repository.stored_files(array.manifest).entries)
-    for key in entries:
-        check_key(key)
-    if as_name is not None and array.variable:
-        entries = _renamed(array, entries, as_name)
-    with durable.storage_errors("write the restored files", target):
-        for folder in sorted({target / key.rpartition("/")[0] for key in entries}):
-            folder.mkdir(parents=True, exist_ok=True)
-    files = [(key, entry) for key, entry in entries.items() if not key.endswith("/")]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for _ in pool.map(lambda item: repository.objects.write_file(item[1], target / item[0]), files):
-            pass
-
-
-def _renamed(array: ArrayVersion, entries: Mapping[str, FileEntry], name: str) -> dict[str, FileEntry]:
-    parent, _, _ = array.variable.rpartition("/")
-    new = f"{parent}/{name}".lstrip("/")
-    if array.coordinate(name) is not None:
-        raise InvalidInputError(
-            f"{array.name} has a coordinate called {name!r}.", "Nothing was changed. Choose another name."
-        )
-    metadata = {
-        key: entry.inline
-        for key, entry in entries.items()
-        if entry.inline is not None and key.rpartition("/")[2] in METADATA_NAMES
-    }
-    documents = zarr_format.rename_variable(metadata, array.variable, new)
-    prefix = f"{array.variable}/"
-    moved = {
-        (f"{new}/{key.removeprefix(prefix)}" if key.startswith(prefix) else key): entry
-        for key, entry in entries.items()
-        if key not in metadata
-    }
-    return moved | {key: FileEntry.of(content) for key, content in documents.items()}
-
-
-def _flush(folder: Path) -> None:
-    files, folders = [], [folder]
-    for root, names, file_names in os.walk(folder):
-        folders += [Path(root) / name for name in names]
-        files += [Path(root) / name for name in file_names]
-    with durable.storage_errors("flush the restored files", folder):
-        durable.flush(files, folders)
 
 
 def _link_over(live: Path, staged: Path, leave: set[str]) -> set[str]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minian_vc import durable, zarr_format
-from minian_vc.errors import BusyError, MinianVCError, UnreadableError
+from minian_vc.errors import BusyError, InvalidInputError, MinianVCError, UnreadableError
 from minian_vc.model import PREFIX, FileEntry, Manifest, digest_of
+from minian_vc.names import check_key
 from minian_vc.objects import ObjectStore
 from minian_vc.working_folder.records import Records
 from minian_vc.working_folder.scan import COARSE, FINE, FileStat, Scan, busy, granularity, newest, scan
@@ -22,11 +23,11 @@ from minian_vc.zarr_format import METADATA_NAMES, ArrayFolder, read_array_folder
 __all__ = ["FolderFiles", "Reading", "Sink", "Sinks", "WorkingFolder", "hash_only"]
 
 INLINE = 256  # bytes of a file kept in the manifest
-INLINE_METADATA = 64 << 10
+INLINE_METADATA = 1 << 20
 RECENT = 60_000_000_000  # an unfinished array touched within this time is a save in progress
 QUIET = 500_000_000  # chunks may be left out on purpose (zarr 3, null fill value) after this
 PAUSE = 0.05
-WORKERS = 8
+WORKERS = min(8, 2 * (os.cpu_count() or 1))
 FILES_PER_TASK = 64
 
 Sink = Callable[[int], tuple[str, int]]  # takes an open file; returns digest and size of what it read
@@ -106,6 +107,7 @@ class WorkingFolder:
         *,
         wait: float,
         with_bytes: Callable[[str], bool],
+        before: Callable[[Mapping[str, Mapping[str, FileStat]]], None] = lambda _: None,
     ) -> dict[str, Reading]:
         """Read array folders as one consistent cut.
 
@@ -119,6 +121,8 @@ class WorkingFolder:
             Seconds to wait for a save in progress.
         with_bytes : callable
             Tells whether a folder's bytes are to be kept: a record made without them does not serve.
+        before : callable, optional
+            Is given the files to be read, before any is.
 
         Raises
         ------
@@ -129,24 +133,28 @@ class WorkingFolder:
         """
         deadline = time.monotonic() + wait
         readings: dict[str, Reading] = {}
-        while True:
-            now = durable.file_system_now(self._staging)
-            scan = self.scan()
-            chosen = {folder: scan.arrays[folder] for folder in folders(scan)}
-            try:
-                self._refuse_unfinished(scan, chosen)
-                now = self._let_timestamps_pass(chosen, now)
-                for folder, stats in chosen.items():
-                    if folder not in readings or readings[folder].stats != stats:
-                        readings[folder] = self._read_array(folder, stats, sink, now, with_bytes(folder))
-                    self._refuse_incomplete(folder, readings[folder], now)
-                self.refuse_changed(folders, {folder: readings[folder] for folder in chosen})
-            except (BusyError, UnreadableError) as problem:
-                if time.monotonic() >= deadline or not _may_pass(problem, chosen, now):
-                    raise
-                time.sleep(PAUSE)
-            else:
-                return {folder: readings[folder] for folder in chosen}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while True:
+                now = durable.file_system_now(self._staging)
+                scan = self.scan()
+                chosen = {folder: scan.arrays[folder] for folder in folders(scan)}
+                before(chosen)
+                try:
+                    self._refuse_unfinished(scan, chosen)
+                    now = self._let_timestamps_pass(chosen, now)
+                    for folder, stats in chosen.items():
+                        if folder not in readings or readings[folder].stats != stats:
+                            readings[folder] = self._read_array(folder, stats, sink, now, with_bytes(folder), pool)
+                        self._refuse_incomplete(folder, readings[folder], now)
+                    found = {folder: readings[folder] for folder in chosen}
+                    if any(reading.unchanged is None for reading in found.values()):
+                        self.refuse_changed(folders, found)
+                except (BusyError, UnreadableError) as problem:
+                    if time.monotonic() >= deadline or not _may_pass(problem, chosen, now):
+                        raise
+                    time.sleep(PAUSE)
+                else:
+                    return found
 
     def refuse_changed(self, folders: Callable[[Scan], Iterable[str]], readings: Mapping[str, Reading]) -> None:
         """Raise :class:`BusyError` if the folders are not, or no longer, as they were read."""
@@ -179,7 +187,7 @@ class WorkingFolder:
         """Guess which array a rechunker's uuid folder belongs to: the youngest of the same shape."""
         try:
             shape = json.loads(_read_small(self.path / leftover / ".zarray"))["shape"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         youngest: list[tuple[int, str]] = []
         for folder, files in scan.arrays.items():
@@ -201,13 +209,20 @@ class WorkingFolder:
             raise busy(self.path / folder, what)
 
     def _read_array(
-        self, folder: str, stats: Mapping[str, FileStat], sink: Sinks, now: int, with_bytes: bool
+        self,
+        folder: str,
+        stats: Mapping[str, FileStat],
+        sink: Sinks,
+        now: int,
+        with_bytes: bool,
+        pool: ThreadPoolExecutor,
     ) -> Reading:
         unchanged = self.records.clean_manifest(folder, stats, with_bytes=with_bytes)
         if unchanged is not None:
             return Reading(stats, now, unchanged)
         known = self.records.known_entries(folder, stats, with_bytes=with_bytes)
         root = self.path / folder
+        _check_keys(root, stats)
 
         def read_some(keys: list[str]) -> dict[str, FileEntry]:
             return {key: _read_file(root, key, stats[key], sink(folder, key)) for key in keys}
@@ -215,8 +230,7 @@ class WorkingFolder:
         todo = [key for key in stats if key not in known]
         per_task = max(1, min(FILES_PER_TASK, len(todo) // WORKERS))
         tasks = [todo[i : i + per_task] for i in range(0, len(todo), per_task)]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            entries = dict(itertools.chain(known.items(), *(part.items() for part in pool.map(read_some, tasks))))
+        entries = dict(itertools.chain(known.items(), *(part.items() for part in pool.map(read_some, tasks))))
         manifest = Manifest(entries)
         description = self._described(folder, list(manifest), lambda key: self._inline(folder, manifest, key))
         missing = zarr_format.missing_chunks(description.variable, manifest.keys())
@@ -294,6 +308,14 @@ def _read_small(path: Path) -> bytes:
         return durable.read_block(source, INLINE_METADATA)
     finally:
         os.close(source)
+
+
+def _check_keys(root: Path, keys: Iterable[str]) -> None:
+    for key in keys:
+        try:
+            check_key(key)
+        except InvalidInputError as error:
+            raise UnreadableError(f"{root}: {error.message}", "Nothing was changed. Rename the file.") from None
 
 
 def _may_pass(problem: MinianVCError, chosen: Mapping[str, Mapping[str, FileStat]], now: int) -> bool:

@@ -5,6 +5,7 @@ The record may be lost or damaged at any time; then files are hashed again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -64,7 +65,8 @@ class Records:
             temporary.write_bytes(digest_of(body).encode() + b"\n" + body)
             temporary.replace(path)
         except OSError:  # only speed is lost
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def changed_bytes(self, folder: str, stats: Mapping[str, FileStat]) -> int:
         """Return the bytes of the files that may have changed since the last commit."""

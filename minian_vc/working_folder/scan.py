@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minian_vc import durable, zarr_format
-from minian_vc.errors import BusyError, UnreadableError
-from minian_vc.names import collisions
+from minian_vc.errors import BusyError, InvalidInputError, UnreadableError
+from minian_vc.names import check_array_name, collisions
 from minian_vc.zarr_format import stem
 
 __all__ = ["COARSE", "FINE", "FileStat", "Scan", "busy", "granularity", "list_files", "newest", "scan"]
@@ -48,7 +48,7 @@ def scan(path: Path) -> Scan:
             arrays[entry.name] = files
         else:
             foreign.append(entry.name)
-    _refuse_collisions(arrays)
+    _refuse_names(path, arrays)
     return Scan(arrays, tuple(foreign), tuple(rechunking))
 
 
@@ -56,7 +56,7 @@ def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
     with durable.storage_errors("read the dataset", path):
         entries = sorted(os.scandir(path), key=lambda e: e.name) if path.is_dir() else []
     for entry in entries:
-        if entry.is_symlink() and entry.is_dir():
+        if entry.is_symlink() and (entry.is_dir() or entry.name.endswith(".zarr")):
             raise _link_error(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield entry
@@ -90,11 +90,17 @@ def list_files(root: Path) -> dict[str, FileStat]:
     return dict(sorted(files.items()))
 
 
-def _refuse_collisions(arrays: Mapping[str, Mapping[str, FileStat]]) -> None:
+def _refuse_names(path: Path, arrays: Mapping[str, Mapping[str, FileStat]]) -> None:
+    """Refuse names that could not be brought back on every system."""
+    for folder in arrays:
+        try:
+            check_array_name(stem(folder))
+        except InvalidInputError as error:
+            raise UnreadableError(f"{path}: {error.message}", "Nothing was changed. Rename the folder.") from None
     for names in ([stem(folder) for folder in arrays], *arrays.values()):
         for one, other in collisions(names):
             raise UnreadableError(
-                f"{one} and {other} are one name where case or Unicode form does not count (Windows, macOS).",
+                f"{one} and {other} in {path} are one name where case or Unicode form does not count (Windows, macOS).",
                 "Nothing was changed. Rename one of them.",
             )
 

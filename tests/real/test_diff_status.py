@@ -204,6 +204,18 @@ def test_diff_with_the_working_folder(dataset: mvc.Dataset, stages: Path, root: 
     assert {change.state for change in uncommitted} == {"new", "modified", "unchanged"}
 
 
+def test_nan_equals_nan(dataset: mvc.Dataset) -> None:
+    """A unit with NaN in it is unchanged when only its bytes are others."""
+    chunk = dataset.path / "C.zarr/C/3.0"
+    values = np.frombuffer(numcodecs.Blosc().decode(chunk.read_bytes())).copy()
+    values[:5] = np.nan
+    chunk.write_bytes(numcodecs.Blosc("lz4").encode(values))
+    dataset.commit("one", tag="one")
+    chunk.write_bytes(numcodecs.Blosc("zstd", clevel=9).encode(values))
+    change = by_name(dataset.diff("one"))["C"]
+    assert (change.state, change.units.changed) == ("modified", ())
+
+
 def test_one_changed_chunk_is_one_changed_unit(dataset: mvc.Dataset) -> None:
     """Swapping the chunks of units 0 and 1 changes just these two."""
     dataset.commit("one", tag="one")

@@ -152,11 +152,12 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 def test_a_refused_file_is_closed_again(tmp_path: Path) -> None:
     """Refusing many special files does not use up the descriptors."""
     os.mkfifo(tmp_path / "fifo")
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
     for _ in range(20):
         with pytest.raises(OSError, match="regular"):
             durable.open_without_links(tmp_path / "fifo")
-    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    after = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
     assert after == before
 
 
@@ -260,7 +261,7 @@ def test_a_tree_gets_second_names_or_copies(tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "target/empty").is_dir()
     assert copy.read_bytes() == b"x"
     assert copy.stat().st_mtime_ns == 5_000_000_000
-    assert os.path.samefile(copy, source / "a/b/file") is links
+    assert copy.samefile(source / "a/b/file") is links
 
 
 def test_a_full_disk_is_not_taken_for_missing_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,11 +134,11 @@ def test_an_empty_revision_is_refused(revision: str) -> None:
         split_ancestor(revision)
 
 
-def test_an_absurd_number_of_parents_is_refused_or_read() -> None:
+@pytest.mark.parametrize("digits", [10, 4000, 5000])
+def test_an_absurd_number_of_parents_is_refused(digits: int) -> None:
     """A number of any length does not end in an error of Python's own."""
-    assert split_ancestor("latest~" + "9" * 4000)[0] == "latest"
     with pytest.raises(InvalidInputError):
-        split_ancestor("latest~" + "9" * 5000)
+        split_ancestor("latest~" + "9" * digits)
 
 
 def test_an_alias_is_split_at_each_underscore_shortest_array_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -99,9 +100,14 @@ def test_nothing_is_visible_before_it_is_published(store: ObjectStore) -> None:
 
 def test_a_batch_that_fails_leaves_nothing(store: ObjectStore) -> None:
     """An error on the way out takes the staged files away."""
-    with pytest.raises(RuntimeError, match="stop"), store.batch() as batch:
-        batch.add("chunks", b"not yet")
-        raise RuntimeError("stop")
+
+    def add_and_fail() -> None:
+        with store.batch() as batch:
+            batch.add("chunks", b"not yet")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        add_and_fail()
     assert stored(store) == []
     assert list(store.staging.iterdir()) == []
 
@@ -115,9 +121,8 @@ def test_an_error_while_flushing_is_a_storage_error_and_nothing_is_visible(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(durable, "flush", fail)
-    with pytest.raises(StorageError), store.batch() as batch:
-        batch.add("chunks", b"x")
-        batch.publish()
+    with pytest.raises(StorageError):
+        store.put("chunks", b"x")
     assert stored(store) == []
 
 
@@ -154,7 +159,7 @@ def test_the_folders_of_reused_objects_are_flushed_too(store: ObjectStore, monke
     """Another writer may have just moved the object there and not flushed it yet."""
     digest = store.put("chunks", b"x")
     flushed: list[Path] = []
-    monkeypatch.setattr(durable, "flush", lambda files, folders: flushed.extend(folders))
+    monkeypatch.setattr(durable, "flush", lambda _, folders: flushed.extend(folders))
     with store.batch() as batch:
         batch.add("chunks", b"x")
         batch.publish()
@@ -325,6 +330,18 @@ def test_changing_one_entry_rewrites_one_part_and_the_root(store: ObjectStore, c
         with store.batch() as batch:
             batch.add_manifest(manifest_with(count, changed=place))
             assert len(batch.added) == 2
+
+
+def test_parts_are_cut_by_the_keys_alone() -> None:
+    """Whatever every chunk holds, the same keys make the same parts."""
+
+    def cuts(manifest: Manifest) -> list[list[str]]:
+        return [list(json.loads(document)["entries"]) for document in manifest_documents(manifest)[:-1]]
+
+    manifest = manifest_with(5_000)
+    others = Manifest({key: FileEntry(digest_of(key.encode()), 1) for key in manifest})
+    assert cuts(manifest) == cuts(others)
+    assert len(cuts(manifest)) > 2
 
 
 def test_appended_chunks_leave_the_parts_before_them_alone() -> None:

@@ -15,7 +15,7 @@ from handmade import LONG_AGO, files_of, make_old, write_array, write_file, writ
 
 import minian_vc as mvc
 from minian_vc import durable
-from minian_vc.errors import BusyError, DamagedError, MinianVCError, UnreadableError
+from minian_vc.errors import BusyError, MinianVCError, UnreadableError
 from minian_vc.model import digest_of
 from minian_vc.objects import ObjectStore
 from minian_vc.verbs.commit import Commit, Request
@@ -450,8 +450,7 @@ def test_what_is_recorded_can_be_brought_back(root: Path, name: str, which: str)
     dataset = mvc.open(root / "m")
     try:
         commit(dataset)
-    except MinianVCError as refused:
-        assert not isinstance(refused, DamagedError)
+    except MinianVCError:
         assert dataset.latest is None
         return
     array = folder.name.removesuffix(".zarr")
@@ -470,7 +469,7 @@ def test_a_file_name_that_is_no_text_is_one_clear_error(root: Path) -> None:
         pytest.skip("this file system has no such names")
     make_old(root / "m/A.zarr")
     dataset = mvc.open(root / "m")
-    with pytest.raises(UnreadableError, match="A.zarr"):
+    with pytest.raises(UnreadableError, match=r"A\.zarr"):
         commit(dataset)
     assert dataset.latest is None
 

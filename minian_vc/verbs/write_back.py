@@ -1,0 +1,66 @@
+"""Writing stored array versions as ordinary files, each checked against its digest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from minian_vc import durable, zarr_format
+from minian_vc.errors import InvalidInputError
+from minian_vc.model import ArrayVersion, FileEntry
+from minian_vc.names import check_key
+from minian_vc.repository import Repository
+from minian_vc.zarr_format import METADATA_NAMES
+
+__all__ = ["flush_tree", "write_array"]
+
+WORKERS = min(8, 2 * (os.cpu_count() or 1))
+
+
+def write_array(repository: Repository, array: ArrayVersion, target: Path, as_name: str | None) -> None:
+    """Write an array's files into a new folder, each checked against its digest."""
+    entries = dict(repository.stored_files(array.manifest).entries)
+    for key in entries:
+        check_key(key)
+    if as_name is not None and array.variable:
+        entries = _renamed(array, entries, as_name)
+    with durable.storage_errors("write the restored files", target):
+        for folder in sorted({target / key.rpartition("/")[0] for key in entries}):
+            folder.mkdir(parents=True, exist_ok=True)
+    files = [(key, entry) for key, entry in entries.items() if not key.endswith("/")]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for _ in pool.map(lambda item: repository.objects.write_file(item[1], target / item[0]), files):
+            pass
+
+
+def _renamed(array: ArrayVersion, entries: Mapping[str, FileEntry], name: str) -> dict[str, FileEntry]:
+    parent, _, _ = array.variable.rpartition("/")
+    new = f"{parent}/{name}".lstrip("/")
+    if array.coordinate(name) is not None:
+        raise InvalidInputError(
+            f"{array.name} has a coordinate called {name!r}.", "Nothing was changed. Choose another name."
+        )
+    metadata = {
+        key: entry.inline
+        for key, entry in entries.items()
+        if entry.inline is not None and key.rpartition("/")[2] in METADATA_NAMES
+    }
+    documents = zarr_format.rename_variable(metadata, array.variable, new)
+    prefix = f"{array.variable}/"
+    moved = {
+        (f"{new}/{key.removeprefix(prefix)}" if key.startswith(prefix) else key): entry
+        for key, entry in entries.items()
+        if key not in metadata
+    }
+    return moved | {key: FileEntry.of(content) for key, content in documents.items()}
+
+
+def flush_tree(folder: Path) -> None:
+    files, folders = [], [folder]
+    for root, names, file_names in os.walk(folder):
+        folders += [Path(root) / name for name in names]
+        files += [Path(root) / name for name in file_names]
+    with durable.storage_errors("flush the restored files", folder):
+        durable.flush(files, folders)
