@@ -281,5 +281,6 @@ def _array_version(entry: Mapping[str, Any], unit_sets: Mapping[str, list[int | 
         Coordinate(**{**c, "dims": tuple(c["dims"]), "shape": tuple(c["shape"])}) for c in entry["coordinates"]
     )
     units = None if entry["unit_ids"] is None else tuple(unit_sets[entry["unit_ids"]])
-    tuples = {name: tuple(entry[name]) for name in ("dims", "shape")}
-    return ArrayVersion(**{**entry, **tuples, "coordinates": coordinates, "unit_ids": units})
+    shaped = {name: tuple(entry[name]) for name in ("dims", "shape")}
+    chunks = {dim: entry["chunks"][dim] for dim in shaped["dims"]}
+    return ArrayVersion(**{**entry, **shaped, "chunks": chunks, "coordinates": coordinates, "unit_ids": units})

@@ -38,18 +38,17 @@ def put_in_place(staged: Path, live: Path, staging: Path) -> Path | None:
             durable.sync_folder(live.parent)
             return None
         except OSError as error:
-            raise _explained(error, live, staging) from error
+            raise _explained(error, live) from error
 
 
-def _explained(error: OSError, live: Path, staging: Path) -> OSError:
+def _explained(error: OSError, live: Path) -> OSError:
     """Return what an error means where the live folder cannot be exchanged at all."""
     if error.errno not in (errno.EBUSY, errno.EXDEV):
         return error
-    if error.errno == errno.EBUSY and live.stat().st_dev == staging.stat().st_dev:
-        what, way = "is a mount point", "Restore single arrays (C@TAG), or restore into another folder with --to."
-    else:
-        what, way = "is a mount point, or on another volume than the repository", "Restore it with --to elsewhere."
-    return StorageError(f"{live} {what}: it cannot be replaced in one step.", f"Nothing was changed. {way}")
+    return StorageError(
+        f"{live} is a mount point, or on another volume than the repository: it cannot be replaced in one step.",
+        "Nothing was changed. Restore into another folder with --to.",
+    )
 
 
 def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:

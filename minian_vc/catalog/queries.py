@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ __all__ = [
     "last_operation",
     "log",
     "parent_of",
+    "recorded_manifests",
     "tags",
     "units_by_checkpoint",
 ]
@@ -183,6 +184,12 @@ def coordinate_values(connection: Connection, files: str) -> tuple[str, Coordina
         select(coordinate.c.digest, coordinate.c.content).where(coordinate.c.files == files)
     ).first()
     return (row.digest, row.content) if row else None
+
+
+def recorded_manifests(connection: Connection, manifests: Iterable[str]) -> set[str]:
+    """Return those of some manifests that an array version with its bytes has."""
+    kept = select(array_version.c.manifest).where(array_version.c.bytes_kept)
+    return set(connection.scalars(kept.where(array_version.c.manifest.in_(list(manifests)))))
 
 
 def find_arrays(

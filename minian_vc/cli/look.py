@@ -60,7 +60,7 @@ def log(dataset: str | None, number: int | None, array: str | None, json_: bool)
         keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
         print_json({"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]})
         return
-    if not entries:
+    if not entries and found.latest is None:
         click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
         return
     rows = [

@@ -19,7 +19,17 @@ from minian_vc.verbs.describe import describe_array
 from minian_vc.working_folder import FolderFiles, Reading, WorkingFolder, hash_only
 from minian_vc.zarr_format import stem
 
-__all__ = ["ArrayState", "Side", "checkpoint_side", "diff", "history_of_units", "status", "working_side"]
+__all__ = [
+    "ArrayState",
+    "Side",
+    "checkpoint_side",
+    "diff",
+    "digest_of_reading",
+    "history_of_units",
+    "read_without_keeping",
+    "status",
+    "working_side",
+]
 
 UnitIds = tuple[int | str, ...]
 
@@ -56,7 +66,7 @@ def status(repository: Repository, dataset: DatasetRow, latest: Checkpoint | Non
             states.append(ArrayState(stem(folder), "deleted"))
         elif isinstance(reading, MinianVCError):
             states.append(ArrayState(stem(folder), "modified" if known else "new", reading.message))
-        elif known is not None and known.manifest == (digest := _digest(reading)):
+        elif known is not None and known.manifest == (digest := digest_of_reading(reading)):
             working.remember(folder, reading, digest, with_bytes=known.bytes_kept)
             states.append(ArrayState(stem(folder), "unchanged"))
         else:
@@ -67,23 +77,24 @@ def status(repository: Repository, dataset: DatasetRow, latest: Checkpoint | Non
 def _read_each(working: WorkingFolder, folders: Sequence[str]) -> dict[str, Reading | MinianVCError]:
     """Read folders together; where one cannot be read, each for itself."""
     try:
-        return {**_read(working, folders)}
+        return {**read_without_keeping(working, folders)}
     except MinianVCError:
         found: dict[str, Reading | MinianVCError] = {}
         for folder in folders:
             try:
-                found |= _read(working, [folder])
+                found |= read_without_keeping(working, [folder])
             except MinianVCError as error:
                 found[folder] = error
         return found
 
 
-def _read(working: WorkingFolder, folders: Sequence[str]) -> dict[str, Reading]:
-    """Read folders of the working folder without keeping their bytes."""
-    return working.read(lambda _: folders, lambda *_: hash_only, wait=0.0, with_bytes=lambda _: False)
+def read_without_keeping(working: WorkingFolder, folders: Sequence[str], *, wait: float = 0.0) -> dict[str, Reading]:
+    """Read folders of the working folder, hashing their files and keeping none."""
+    return working.read(lambda _: folders, lambda *_: hash_only, wait=wait, with_bytes=lambda _: False)
 
 
-def _digest(reading: Reading) -> str:
+def digest_of_reading(reading: Reading) -> str:
+    """Return the digest of the manifest that was read."""
     if reading.unchanged is not None:
         return reading.unchanged
     return manifest_digest(reading.manifest) if reading.manifest is not None else ""
@@ -98,11 +109,11 @@ def checkpoint_side(repository: Repository, checkpoint: Checkpoint) -> Side:
 def working_side(repository: Repository, dataset: DatasetRow) -> Side:
     """Return the working folder as one side of a diff."""
     working = repository.working_folder(dataset.path)
-    readings = _read(working, list(working.scan().arrays))
+    readings = read_without_keeping(working, list(working.scan().arrays))
     arrays, manifests, files = [], {}, {}
     for folder, reading in readings.items():
         name = stem(folder)
-        digest = _digest(reading)
+        digest = digest_of_reading(reading)
         manifests[name] = reading.manifest or repository.objects.read_manifest(digest)
         files[name] = FolderFiles(working.path / folder, manifests[name])
         arrays.append(describe_array(repository, working.path / folder, digest, files[name], manifests[name]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from minian_vc import durable
+from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint
@@ -17,6 +18,7 @@ from minian_vc.names import check_array_name
 from minian_vc.repository import Repository, dataset_above, is_dataset
 from minian_vc.swap import put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
+from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
 from minian_vc.verbs.write_back import flush_tree, write_array
 from minian_vc.working_folder import FileStat, WorkingFolder
 from minian_vc.working_folder.scan import list_files
@@ -237,26 +239,39 @@ def _refuse_too_large(where: Path, arrays: Iterable[ArrayVersion]) -> None:
 def _commit_first(
     repository: Repository, dataset: DatasetRow, folders: Iterable[str], message: str
 ) -> Checkpoint | None:
-    """Commit what would be overwritten, as far as it can be read; return the checkpoint if one was made."""
+    """Commit what would be overwritten, unless all of it is recorded; return the checkpoint if one was made.
+
+    What cannot be read cannot be recorded: it will be kept aside, and named.
+    """
     working = repository.working_folder(dataset.path)
     present = working.scan().arrays
-    readable = []
-    for folder in folders:
-        if folder in present:
-            try:
-                working.describe(folder, present[folder])
-                readable.append(stem(folder))
-            except MinianVCError:
-                continue  # cannot be recorded: it will be kept aside, and named
-    if not readable:
+    readable = [folder for folder in folders if folder in present and _is_readable(working, folder, present[folder])]
+    if not readable or _all_recorded(repository, working, readable):
         return None
-    done = commit(repository, dataset, Request(message, only=readable, provenance={"automatic": "restore"}))
+    only = None if len(readable) == len(present) else [stem(folder) for folder in readable]
+    done = commit(repository, dataset, Request(message, only=only, provenance={"automatic": "restore"}))
     return done.checkpoint if done.created else None
 
 
-def _holds(working: WorkingFolder, folder: str, array: ArrayVersion) -> bool:
-    """Tell whether the folder, just committed, is that array version already."""
-    return working.records.manifest_of(folder, list_files(working.path / folder)) == array.manifest
+def _is_readable(working: WorkingFolder, folder: str, files: Iterable[str]) -> bool:
+    try:
+        working.describe(folder, files)
+    except MinianVCError:
+        return False
+    return True
+
+
+def _all_recorded(repository: Repository, working: WorkingFolder, folders: Sequence[str]) -> bool:
+    """Tell whether each of these arrays is, with its bytes, an array version already: then nothing can be lost."""
+    readings = read_without_keeping(working, folders, wait=Request().wait)
+    digests = {folder: digest_of_reading(reading) for folder, reading in readings.items()}
+    with repository.catalog.read() as connection:
+        recorded = queries.recorded_manifests(connection, digests.values())
+    if not recorded.issuperset(digests.values()):
+        return False
+    for folder, reading in readings.items():
+        working.remember(folder, reading, digests[folder], with_bytes=True)
+    return True
 
 
 def _link_over(live: Path, staged: Path, leave: set[str]) -> set[str]:

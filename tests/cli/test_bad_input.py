@@ -111,6 +111,7 @@ NAMES = {
     "no spec": (USAGE, (), "restore"),
     "unknown option": (USAGE, (), "log", "--nonsense"),
     "negative number": (USAGE, (), "log", "-n", "-1"),
+    "no number at all": (USAGE, (), "log", "-n", "0"),
     "coordinate as name": (USAGE, ("frame",), "restore", "C@latest", "--as", "frame"),
 }
 
