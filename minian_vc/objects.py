@@ -79,13 +79,6 @@ class ObjectStore:
             raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", hint)
         return content
 
-    def digests(self, kind: Kind) -> Iterator[str]:
-        """Yield the digest of every object of a kind, in sorted order."""
-        folder = self.folder / kind
-        for first in sorted(folder.iterdir()) if folder.is_dir() else ():
-            for rest in sorted(first.iterdir()):
-                yield f"{PREFIX}{first.name}{rest.name}"
-
     def batch(self) -> Batch:
         """Return a new batch; use it as a context manager."""
         return Batch(self)

@@ -321,7 +321,3 @@ def _check_keys(root: Path, keys: Iterable[str]) -> None:
 def _may_pass(problem: MinianVCError, chosen: Mapping[str, Mapping[str, FileStat]], now: int) -> bool:
     """Tell whether waiting can help: a broken array that nobody has touched for long stays broken."""
     return isinstance(problem, BusyError) or any(now - newest(files) < RECENT for files in chosen.values())
-
-
-def _as_problem(path: Path, error: Exception) -> MinianVCError:
-    return error if isinstance(error, MinianVCError) else busy(path, "its files changed while they were read")
