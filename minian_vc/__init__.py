@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any
 from minian_vc.version import __version__
 
 if TYPE_CHECKING:
+    from minian_vc.arrays.opening import LeftOutWarning
     from minian_vc.dataset import Dataset
     from minian_vc.dataset import open_dataset as open  # noqa: A004 (mvc.open is the public name)
     from minian_vc.model import ArrayVersion, Checkpoint
     from minian_vc.repository import Repository
 
-__all__ = ["ArrayVersion", "Checkpoint", "Dataset", "Repository", "__version__", "errors", "open"]
+__all__ = ["ArrayVersion", "Checkpoint", "Dataset", "LeftOutWarning", "Repository", "__version__", "errors", "open"]
 
 _HOMES = {  # loaded when first used: importing minian_vc is light
     "ArrayVersion": ("minian_vc.model", "ArrayVersion"),
     "Checkpoint": ("minian_vc.model", "Checkpoint"),
     "Dataset": ("minian_vc.dataset", "Dataset"),
+    "LeftOutWarning": ("minian_vc.arrays.opening", "LeftOutWarning"),
     "Repository": ("minian_vc.repository", "Repository"),
     "open": ("minian_vc.dataset", "open_dataset"),
 }

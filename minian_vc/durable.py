@@ -162,8 +162,9 @@ def exchange(staged: Path, live: Path) -> bool:
     if rename is None:
         return False
     if rename(_AT_FDCWD, os.fsencode(staged), _AT_FDCWD, os.fsencode(live), _EXCHANGE) == 0:
-        sync_folder(staged.parent)
-        sync_folder(live.parent)
+        with contextlib.suppress(OSError):  # done is done: the caller must know what is live now
+            sync_folder(staged.parent)
+            sync_folder(live.parent)
         return True
     code = ctypes.get_errno()
     if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):

@@ -6,6 +6,7 @@ says what is under way: :func:`recover` completes it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -63,8 +64,9 @@ def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
         aside.rename(live)
         note.unlink()
         raise
-    durable.sync_folder(live.parent)
-    note.unlink()
+    with contextlib.suppress(OSError):  # done is done: the caller must know what is live now
+        durable.sync_folder(live.parent)
+        note.unlink()
     return aside
 
 

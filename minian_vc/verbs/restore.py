@@ -49,7 +49,7 @@ class Restored:
 class _Staging:
     """A folder of our own on the live folder's volume, removed at the end.
 
-    Once something live may have been exchanged into it (``holds_displaced``), an error leaves it where it is.
+    Once something live has been exchanged into it (``holds_displaced``), an error leaves it where it is.
     """
 
     def __init__(self, parent: Path, suffix: str = "") -> None:
@@ -99,8 +99,8 @@ def restore_arrays(
         aside = []
         for folder, array in folders.items():
             staged = list_files(staging.path / folder)
-            staging.holds_displaced = True
             old = put_in_place(staging.path / folder, working.path / folder, repository.staging)
+            staging.holds_displaced = True
             aside += _let_go(repository, working, old, folder)
             if as_name is None:
                 _remember(working, folder, array, staged)
@@ -137,8 +137,8 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
             write_array(repository, wanted[folder], staged / folder, None)
         flush_tree(staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
-        staging.holds_displaced = True
         old = put_in_place(staged, working.path, repository.staging)
+        staging.holds_displaced = True
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
     for folder in sorted(set(wanted) - same):
