@@ -228,6 +228,9 @@ class Dataset:
     ) -> xr.Dataset | dict[str, xr.DataArray]:
         """Open a checkpoint lazily, straight from the object store.
 
+        Units are matched by their ids. Ids do not survive a merge: name the arrays (``arrays=``) that have one
+        numbering; :meth:`units` tells where it starts anew.
+
         Parameters
         ----------
         revision : str
