@@ -1,0 +1,123 @@
+"""What should not be there: stopped work, folders put aside, folders in a dataset that are no arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from minian_vc import swap
+from minian_vc.doctor.history import open_it
+from minian_vc.doctor.probes import PROBE
+from minian_vc.findings import Finding
+from minian_vc.repository import FOLDER
+from minian_vc.zarr_format import is_zarr
+
+__all__ = ["in_dataset", "in_staging", "put_aside"]
+
+OLD = 3600.0  # seconds: what is younger may belong to a command that runs
+_OURS = re.compile(rf"{re.escape(FOLDER)}|{re.escape(PROBE)}.*|restore-[0-9a-f]{{16}}(\.tmp)?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def in_staging(root: Path, now: float) -> Iterator[Finding]:
+    """Yield what stopped commands left in a repository's staging folder.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that has the ``.minian_vc``.
+    now : float
+        The file system's time, in seconds since the epoch.
+    """
+    for path in _entries(root / FOLDER / "staging"):
+        if path.match(swap.NOTE):
+            yield from _note(path, root, now)
+        else:
+            yield from _staged(path, now)
+
+
+def put_aside(root: Path) -> Iterator[Finding]:
+    """Yield what restores displaced and could not record."""
+    for folder in _entries(root / FOLDER / "displaced"):
+        size, newest = _weigh(folder)
+        what = ", ".join(path.name for path in _entries(folder)) or "nothing"
+        message = f"A restore put {what} aside in {folder} ({decimal(size)}, {_day(newest)}): it was not recorded."
+        fix = f"Take what you need from it, then: rm -r {shlex.quote(str(folder))}"
+        yield Finding("displaced-folder", "info", message, fix=fix)
+
+
+def _note(path: Path, root: Path, now: float) -> Iterator[Finding]:
+    if now - path.stat().st_mtime < swap.UNDER_WAY:
+        return
+    try:
+        live = json.loads(path.read_bytes())["live"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"The note {path} of a stopped restore is damaged, and every command fails on it: {error!r}."
+        fix = f"Look for your dataset in {path.parent}, then: rm {shlex.quote(str(path))}"
+        yield Finding("swap-note-damaged", "error", message, fix=fix)
+    else:
+        message = f"A restore of {live} was stopped between its two renames; the next command completes it."
+        yield Finding("swap-unfinished", "warning", message, fix=open_it(root))
+
+
+def _staged(path: Path, now: float) -> Iterator[Finding]:
+    size, newest = _weigh(path)
+    if now - newest < OLD:
+        return
+    remove = f"rm -r {shlex.quote(str(path))}"
+    told = f"{path} ({decimal(size)}, {_day(newest)})"
+    if path.name.startswith("restore-"):
+        message = f"A restore was stopped and left {told}, which may hold what it replaced."
+        yield Finding("leftover-restore", "warning", message, fix=f"Take what you need from it, then: {remove}")
+    else:
+        yield Finding("leftover-staging", "warning", f"A stopped command left {told}; nothing needs it.", fix=remove)
+
+
+def in_dataset(dataset: Path) -> Iterator[Finding]:
+    """Yield the folders in a dataset that MiniAn would take for arrays and that are none."""
+    for folder in _entries(dataset):
+        if not folder.is_dir():
+            continue
+        message, here = f"MiniAn takes {folder} for an array and cannot open the dataset", shlex.quote(str(folder))
+        move = f"mv {here} {shlex.quote(str(dataset.parent))}"
+        if _OURS.fullmatch(folder.name):
+            yield Finding("ours-in-dataset", "error", f"{message}: it belongs to minian_vc.", fix=move)
+        elif _UUID.fullmatch(folder.name):
+            message += ": an array is being rechunked, or that was stopped."
+            yield Finding("rechunker-folder", "warning", message, fix=f"If no save is running: rm -r {here}")
+        elif not folder.name.endswith(".zarr") and not _is_array(folder):
+            yield Finding("foreign-folder", "warning", f"{message}: it holds no zarr array.", fix=move)
+
+
+def _is_array(folder: Path) -> bool:
+    keys = [path.name for path in _entries(folder)]
+    return is_zarr([*keys, *(f"{name}/.zarray" for name in keys if (folder / name / ".zarray").is_file())])
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _weigh(path: Path) -> tuple[int, float]:
+    """Return the bytes of a file or of all files in a folder, and when the newest of them was written."""
+    total, newest = 0, path.lstat().st_mtime
+    for root, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            try:
+                found = Path(root, name).lstat()
+            except FileNotFoundError:  # a command is running
+                continue
+            newest = max(newest, found.st_mtime)
+            total += found.st_size if name in files else 0
+    return (total or (path.lstat().st_size if path.is_file() else 0)), newest
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")
