@@ -21,16 +21,34 @@ if TYPE_CHECKING:
     from minian_vc.dataset import open_dataset as open  # noqa: A004 (mvc.open is the public name)
     from minian_vc.model import ArrayVersion, Checkpoint
     from minian_vc.repository import Repository
+    from minian_vc.verbs.check import check
+    from minian_vc.verbs.open_minian import open_minian
+    from minian_vc.verbs.report import CheckReport
 
-__all__ = ["ArrayVersion", "Checkpoint", "Dataset", "LeftOutWarning", "Repository", "__version__", "errors", "open"]
+__all__ = [
+    "ArrayVersion",
+    "CheckReport",
+    "Checkpoint",
+    "Dataset",
+    "LeftOutWarning",
+    "Repository",
+    "__version__",
+    "check",
+    "errors",
+    "open",
+    "open_minian",
+]
 
 _HOMES = {  # loaded when first used: importing minian_vc is light
     "ArrayVersion": ("minian_vc.model", "ArrayVersion"),
+    "CheckReport": ("minian_vc.verbs.report", "CheckReport"),
     "Checkpoint": ("minian_vc.model", "Checkpoint"),
     "Dataset": ("minian_vc.dataset", "Dataset"),
     "LeftOutWarning": ("minian_vc.arrays.opening", "LeftOutWarning"),
     "Repository": ("minian_vc.repository", "Repository"),
+    "check": ("minian_vc.verbs.check", "check"),
     "open": ("minian_vc.dataset", "open_dataset"),
+    "open_minian": ("minian_vc.verbs.open_minian", "open_minian"),
 }
 
 

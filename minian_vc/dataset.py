@@ -18,10 +18,12 @@ from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
 from minian_vc.repository import FOLDER, Repository, dataset_above, is_dataset
 from minian_vc.units import UnitsEntry
+from minian_vc.verbs import check as checking
 from minian_vc.verbs import commit as committing
 from minian_vc.verbs import compare, restore
 from minian_vc.verbs.commit import Commit, Request
 from minian_vc.verbs.compare import ArrayState
+from minian_vc.verbs.report import CheckReport
 from minian_vc.verbs.restore import Restored
 from minian_vc.verbs.tag import tag_checkpoint
 from minian_vc.zarr_format import stem
@@ -220,6 +222,36 @@ class Dataset:
         if not found and (latest := self.latest):
             found = {a.name: {d: (n, a.chunks[d]) for d, n in zip(a.dims, a.shape, strict=True)} for a in latest.arrays}
         return recall(found, unreadable)
+
+    def check(self, *specs: str) -> CheckReport:
+        """Say what loading would do, and which arrays belong together, before loading.
+
+        Parameters
+        ----------
+        *specs : str
+            Recorded versions: ``"@first_iteration"``, or several that are to be loaded together,
+            ``"C@first_iteration", "A@latest"``. By default the folder as it is now.
+
+        Returns
+        -------
+        CheckReport
+            See :func:`minian_vc.check`.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such revision or array, or no such folder any more.
+        """
+        if not specs:
+            return checking.check(self.path)
+        versions: list[tuple[str, ArrayVersion]] = []
+        for spec in specs:
+            checkpoint, array = self.find(spec)
+            revision = spec.rpartition("@")[2] if "@" in spec else checkpoint.short_id
+            versions += [(revision, each) for each in ((array,) if array is not None else checkpoint.arrays)]
+        where = f"{self.name} {' '.join(specs)}"
+        named = all(not spec.startswith("@") for spec in specs)
+        return checking.check_versions(self.repository, self._row, versions, where, named=named)
 
     # -- opening old versions ------------------------------------------------------------------
 

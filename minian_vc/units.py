@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["ArrayUnits", "UnitsEntry", "is_merge_result", "unit_history"]
+__all__ = [
+    "ArrayUnits",
+    "UnitsEntry",
+    "as_runs",
+    "is_earlier_copy",
+    "is_merge_result",
+    "renumbered_between",
+    "unit_history",
+]
 
 UnitIds = tuple[int | str, ...]
 MERGED = "_mrg"  # how MiniAn's notebook names what unit_merge returns
+EARLIER = ("_init", "_new", MERGED, "_mrg_chk", "_chk_new")  # and what a step leaves beside the arrays it makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,24 @@ class UnitsEntry:
 def is_merge_result(name: str) -> bool:
     """Tell whether an array is what the notebook saves after ``unit_merge``."""
     return MERGED in name
+
+
+def is_earlier_copy(name: str) -> bool:
+    """Tell whether the notebook leaves an array of that name behind after a step, and does not overwrite it later."""
+    return name.endswith(EARLIER) or name in ("sig_mrg", "g")
+
+
+def as_runs(units: Sequence[int | str], most: int = 12) -> str:
+    """Return unit ids as people read them: runs as a–b, long lists cut."""
+    runs: list[list[int | str]] = []
+    for unit in units:
+        last = runs[-1][-1] if runs else None
+        if isinstance(unit, int) and isinstance(last, int) and unit == last + 1:
+            runs[-1] = [runs[-1][0], unit]
+        else:
+            runs.append([unit])
+    parts = ["-".join(map(str, run)) for run in runs]
+    return ",".join(parts[:most]) + (f",… ({len(units)} units)" if len(parts) > most else "")
 
 
 def unit_history(checkpoints: Iterable[tuple[str, Mapping[str, ArrayUnits]]]) -> list[UnitsEntry]:

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from minian_vc.errors import UnreadableError
 
@@ -20,6 +20,8 @@ __all__ = [
     "METADATA_NAMES",
     "ArrayFolder",
     "ArrayMetadata",
+    "Grid",
+    "chunk_grid",
     "chunk_key",
     "count_chunks",
     "expected_chunks",
@@ -44,7 +46,8 @@ class ArrayMetadata:
 
     ``path`` is its place in the array folder (empty if the folder is the array), ``chunks`` what one
     file holds (of a sharded array: the shard), ``dtype`` numpy's name where there is one. ``fill_value``
-    is as the JSON has it. Dimensions without names are ``dim_0``, ``dim_1`` … as xarray has them.
+    is as the JSON has it, and so is the ``compressor`` (format 2 only). Dimensions without names are ``dim_0``,
+    ``dim_1`` … as xarray has them.
     """
 
     path: str
@@ -58,11 +61,18 @@ class ArrayMetadata:
     attributes: Mapping[str, Any]
     chunk_prefix: str
     chunk_separator: str
+    compressor: Mapping[str, Any] | None = None
+    has_filters: bool = False
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory; variable-length items count as pointers."""
         return math.prod(self.shape) * (self.itemsize or 8)
+
+    @property
+    def chunk_nbytes(self) -> int | None:
+        """Bytes of one chunk in memory; None where the length varies."""
+        return None if self.itemsize is None else math.prod(self.chunks) * self.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +208,8 @@ def _format_2(path: str, document: Mapping[str, Any], attributes: Mapping[str, A
         attributes=attributes,
         chunk_prefix="",
         chunk_separator=document.get("dimension_separator", "."),
+        compressor=document["compressor"] if isinstance(document.get("compressor"), dict) else None,
+        has_filters=bool(document.get("filters")),
     )
 
 
@@ -282,26 +294,43 @@ def _dtype_3(data_type: Any) -> tuple[str, int | None]:
     return str(name), length
 
 
-def chunk_key(meta: ArrayMetadata, index: tuple[int, ...]) -> str:
+class Grid(Protocol):
+    """What the chunks of an array are called depends on."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def chunks(self) -> tuple[int, ...]: ...
+    @property
+    def chunk_prefix(self) -> str: ...
+    @property
+    def chunk_separator(self) -> str: ...
+
+
+def chunk_key(meta: Grid, index: tuple[int, ...]) -> str:
     """Return the key, within the array folder, of the chunk at that place of the grid."""
     numbers = meta.chunk_separator.join(map(str, index))
     name = meta.chunk_prefix + (numbers or ("" if meta.chunk_prefix else "0"))
     return f"{meta.path}/{name}".lstrip("/")
 
 
-def expected_chunks(meta: ArrayMetadata) -> Iterator[str]:
-    """Yield the key of each chunk a completely written array has."""
-    if 0 in meta.shape:
-        return
+def chunk_grid(meta: Grid) -> Iterator[tuple[int, ...]]:
+    """Yield the place of each chunk that a completely written array has."""
     counts = (math.ceil(size / max(chunk, 1)) for size, chunk in zip(meta.shape, meta.chunks, strict=True))
-    for index in itertools.product(*map(range, counts)):
-        yield chunk_key(meta, index)
+    return itertools.product(*map(range, counts))
 
 
-def count_chunks(meta: ArrayMetadata) -> int:
+def expected_chunks(meta: Grid) -> Iterator[str]:
+    """Yield the key of each chunk a completely written array has."""
+    return (chunk_key(meta, index) for index in chunk_grid(meta))
+
+
+def count_chunks(meta: Grid) -> int:
     """Return how many chunks a completely written array has."""
     sizes = zip(meta.shape, meta.chunks, strict=True)
-    return 0 if 0 in meta.shape else math.prod(math.ceil(size / max(chunk, 1)) for size, chunk in sizes)
+    return math.prod(math.ceil(size / max(chunk, 1)) for size, chunk in sizes)
 
 
 def missing_chunks(meta: ArrayMetadata, keys: Collection[str]) -> int:

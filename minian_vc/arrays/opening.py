@@ -7,14 +7,13 @@ import json
 import math
 import struct
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.coherence import UNIT, Alignment, align
 from minian_vc.errors import ConflictError
 from minian_vc.model import ArrayVersion
-from minian_vc.objects import StoredFiles
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,15 +25,15 @@ class LeftOutWarning(UserWarning):
     """Some units are in one array and not in another, and were left out of the result."""
 
 
-def open_array(array: ArrayVersion, files: StoredFiles) -> xr.DataArray:
+def open_array(array: ArrayVersion, files: Mapping[str, bytes]) -> xr.DataArray:
     """Open one array version.
 
     Parameters
     ----------
     array : ArrayVersion
         What to open.
-    files : StoredFiles
-        Its files.
+    files : mapping of str to bytes
+        Its files by key; picklable, for workers open them anew.
 
     Returns
     -------
@@ -84,7 +83,7 @@ def _attributes(stored: Any) -> dict[str, Any]:
     return attributes
 
 
-def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion], StoredFiles]) -> xr.Dataset:
+def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion], Mapping[str, bytes]]) -> xr.Dataset:
     """Open several array versions on their common units, in one order, nothing padded.
 
     Returns

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from minian_vc.cli.output import as_json, find_dataset, ids, print_json, print_table, size, when
+from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, size, when
 from minian_vc.diff import ArrayChange
 from minian_vc.model import PREFIX, ArrayVersion
-from minian_vc.units import UnitsEntry
+from minian_vc.units import UnitsEntry, as_runs
 
 __all__ = ["COMMANDS"]
 
@@ -102,7 +102,7 @@ def show(revision: str, dataset: str | None, json_: bool) -> None:
             " x ".join(f"{dim} {n}" for dim, n in zip(array.dims, array.shape, strict=True)) or "scalar",
             array.dtype,
             " x ".join(str(array.chunks[dim]) for dim in array.dims),
-            "-" if array.unit_ids is None else ids(array.unit_ids),
+            "-" if array.unit_ids is None else as_runs(array.unit_ids),
             "/".join(x for x in (array.animal, array.session) if x) or "-",
             size(array.nbytes),
             size(array.stored_bytes),
@@ -196,7 +196,7 @@ def _units(change: ArrayChange) -> str:
     if units is None:
         return ""
     kinds = ("added", "removed", "changed", "unchanged")
-    parts = [f"{kind} {ids(getattr(units, kind))}" for kind in kinds if getattr(units, kind)]
+    parts = [f"{kind} {as_runs(getattr(units, kind))}" for kind in kinds if getattr(units, kind)]
     if units.renumbered:
         parts.insert(0, "numbering started anew, ids are not the same cells:")
     return "  ".join(parts)
@@ -249,10 +249,10 @@ def units(dataset: str | None, json_: bool) -> None:
 
 def _print_units(entry: UnitsEntry) -> None:
     for unit_ids, arrays in entry.unit_sets:
-        click.echo(f"    {len(unit_ids)} units {ids(unit_ids)}: {', '.join(arrays)}")
+        click.echo(f"    {len(unit_ids)} units {as_runs(unit_ids)}: {', '.join(arrays)}")
     gone: dict[str, list[str]] = {}
     for name, lost in entry.disappeared.items():
-        gone.setdefault(ids(lost), []).append(name)
+        gone.setdefault(as_runs(lost), []).append(name)
     for shown, names in gone.items():
         click.echo(f"    disappeared: {shown} from {', '.join(names)}")
     if entry.renumbered:

@@ -23,7 +23,6 @@ __all__ = [
     "as_json",
     "current_folder",
     "find_dataset",
-    "ids",
     "note",
     "print_error",
     "print_json",
@@ -87,19 +86,6 @@ def size(count: int) -> str:
 def when(timestamp: str) -> str:
     """Return a recorded time in local time, to the second."""
     return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def ids(units: Sequence[int | str], most: int = 12) -> str:
-    """Return unit ids as people read them: runs as a–b, long lists cut."""
-    runs: list[list[int | str]] = []
-    for unit in units:
-        last = runs[-1][-1] if runs else None
-        if isinstance(unit, int) and isinstance(last, int) and unit == last + 1:
-            runs[-1] = [runs[-1][0], unit]
-        else:
-            runs.append([unit])
-    parts = ["-".join(map(str, run)) for run in runs]
-    return ",".join(parts[:most]) + (f",… ({len(units)} units)" if len(parts) > most else "")
 
 
 def current_folder() -> Path:

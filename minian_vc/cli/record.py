@@ -78,6 +78,7 @@ def commit(
                 "arrays": [array.name for array in checkpoint.arrays],
                 "stored_bytes": done.stored_bytes,
                 "reused_bytes": done.reused_bytes,
+                "grade": done.grade,
                 "warnings": list(done.warnings),
             }
         )
@@ -90,6 +91,8 @@ def commit(
             f"Checkpoint {checkpoint.short_id}{names_of_it} of {found.name}: {len(checkpoint.arrays)} arrays, "
             f"{size(done.stored_bytes)} stored, {size(done.reused_bytes)} reused."
         )
+        if done.grade not in (None, "aligned"):
+            click.echo(f"Its arrays are {done.grade}: minian-vc check @{checkpoint.short_id}")
     else:
         click.echo(f"Nothing changed since checkpoint {checkpoint.short_id}{names_of_it} of {found.name}.")
 

@@ -71,6 +71,8 @@ def _joined(dim: str, found: Sequence[Labels]) -> Labels:
 def _conformed(bundle: Bundle, joined: Mapping[str, Labels], moved: set[str]) -> Bundle:
     """Return a bundle on the joined labels; a dimension without labels takes them over."""
     new = {dim: joined[dim] for dim in joined if dim in bundle.sizes}
+    if moved.isdisjoint(new) and new.keys() <= bundle.indexes.keys():
+        return bundle
     positions = {}
     for dim in new:
         if dim in moved and dim in bundle.indexes:

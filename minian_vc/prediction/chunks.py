@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minian_vc.prediction.model import Fails, Unsure
 from minian_vc.prediction.zarr2 import Array
+from minian_vc.zarr_format import chunk_grid
 
-__all__ = ["HEADER", "chunk_keys", "count_chunks", "is_cut_off", "read_values"]
+__all__ = ["HEADER", "is_cut_off", "read_values"]
 
 HEADER = 16  # bytes of a blosc chunk that say how long it is
 BLOSC = 2  # the version that each blosc chunk begins with
-
-
-def count_chunks(array: Array) -> int:
-    """Return how many chunks the array has when it is whole."""
-    return math.prod(_counts(array))
-
-
-def chunk_keys(array: Array) -> Iterator[str]:
-    """Yield the keys of all its chunks."""
-    return map(array.chunk_key, itertools.product(*map(range, _counts(array))))
-
-
-def _counts(array: Array) -> list[int]:
-    return [math.ceil(size / max(chunk, 1)) for size, chunk in zip(array.shape, array.chunks, strict=True)]
 
 
 def read_values(array: Array, chunks: Sequence[bytes | None]) -> np.ndarray[Any, Any]:
@@ -43,7 +29,7 @@ def read_values(array: Array, chunks: Sequence[bytes | None]) -> np.ndarray[Any,
         A chunk is missing and has no fill value, or is cut off: the values are whatever lies in memory.
     """
     values = np.zeros(array.shape, array.dtype)
-    for index, content in zip(itertools.product(*map(range, _counts(array))), chunks, strict=True):
+    for index, content in zip(chunk_grid(array), chunks, strict=True):
         place = tuple(
             slice(i * n, min((i + 1) * n, size)) for i, n, size in zip(index, array.chunks, array.shape, strict=True)
         )

@@ -22,9 +22,13 @@ def key_of(bundle: Bundle, index_dims: Sequence[str]) -> Key:
     """Return the text by which ``open_minian_mf`` knows a dataset: equal keys replace one another."""
     parts = []
     for dim in index_dims:
-        if dim not in bundle.variables:
+        if dim not in bundle.variables and dim not in bundle.sizes:
             raise Fails("KeyError", f"there is no {dim} coordinate")
-        parts.append(np.array_str(bundle.variables[dim].values()))
+        numbered = dim not in bundle.variables  # xarray counts along a dimension without labels
+        values = np.arange(bundle.sizes[dim]) if numbered else bundle.variables[dim].values()
+        if not values.ndim and values.dtype.kind in "mM":
+            raise Fails("TypeError", f"numpy cannot write the date {dim} as text")
+        parts.append(np.array_str(values))
     return tuple(parts)
 
 
@@ -136,10 +140,15 @@ class _Concatenation:
         if labels is not None:
             return Variable((self.dim,), (len(labels),), labels.dtype, labels.values()), labels
         lengths = [bundle.sizes.get(self.dim, 1) for bundle in self.bundles]
-        parts = [self._part(having, bundle.variables[name], name, bundle.sizes.get(self.dim, 1)) for bundle in having]
+        sizes = self._sizes(having, name)
+        parts = [
+            bundle.variables[name].broadcast({**sizes, self.dim: bundle.sizes.get(self.dim, 1)}) for bundle in having
+        ]
         together = _joined(parts, self.dim)
         if len(having) == len(self.bundles):
             return together, None
+        if together.dtype.kind in "USO" and any(not part.present for part in parts):
+            raise Fails("NotImplementedError", f"{name} is text, empty in some datasets and missing in others")
         here = np.repeat([name in bundle.variables for bundle in self.bundles], lengths)
         positions = np.where(here, np.cumsum(here) - 1, -1)
         return together.reindexed({self.dim: positions}), None
@@ -161,14 +170,12 @@ class _Concatenation:
         except TypeError as error:
             raise Fails(type(error).__name__, f"the labels of {name} have no common type") from None
 
-    def _part(self, having: Sequence[Bundle], variable: Variable, name: str, length: int) -> Variable:
-        """Return a variable with the dimensions that it has anywhere, the concatenated one first if it is new."""
+    def _sizes(self, having: Sequence[Bundle], name: str) -> dict[str, int]:
+        """Return the dimensions that a variable has anywhere, the concatenated one first if it is new."""
         sizes: dict[str, int] = {}
         for bundle in having:
             sizes |= {dim: bundle.sizes[dim] for dim in bundle.variables[name].dims}
-        if self.dim not in sizes:
-            sizes = {self.dim: length, **sizes}
-        return variable.broadcast({**sizes, self.dim: length})
+        return sizes if self.dim in sizes else {self.dim: 1, **sizes}
 
 
 def _equal(first: Variable, other: Variable) -> bool:

@@ -11,7 +11,7 @@ from minian_vc.prediction.aligning import Join, align
 from minian_vc.prediction.labels import Labels, is_null
 from minian_vc.prediction.model import Bundle, Fails, Unsure, Variable, sizes_of
 
-__all__ = ["Collected", "collect", "common_dtype", "common_sizes", "merge", "merge_collected", "same_values"]
+__all__ = ["Collected", "agree", "collect", "common_dtype", "common_sizes", "merge", "merge_collected", "same_values"]
 
 Element = tuple[Variable, Labels | None]
 Collected = dict[str, list[Element]]
@@ -81,7 +81,9 @@ def _unique(
     name: str, variables: Sequence[Variable], compat: Compat, doubts: list[Unsure], known: bool | None
 ) -> Variable:
     first = variables[0]
-    for other in variables[1:]:
+    known_same = isinstance(first.contents, np.ndarray)  # equal bytes were decoded into one object
+    others = [other for other in variables[1:] if not (known_same and other is first)]
+    for other in others:
         try:
             equal = known if known is not None else _agree(first, other, compat)
         except Unsure as doubt:
@@ -91,7 +93,7 @@ def _unique(
             raise Fails("MergeError", f"{name} has different values in different arrays")
     if compat == "equals":
         return first
-    for other in variables[1:]:
+    for other in others:
         first = _filled(first, other)
     return first
 
@@ -99,6 +101,19 @@ def _unique(
 def _agree(first: Variable, other: Variable, compat: Compat) -> bool:
     if compat == "equals":
         return first.dims == other.dims and first.shape == other.shape and same_values(first, other)
+    return agree(first, other)
+
+
+def agree(first: Variable, other: Variable) -> bool:
+    """Tell whether two variables have no conflict: where both have a value, it is the same.
+
+    Raises
+    ------
+    Fails
+        What reading one of them raises.
+    Unsure
+        One of them is data.
+    """
     sizes = common_sizes(first, other)
     if sizes is None:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 
 from minian_vc.prediction.labels import Labels, UnknownLabels, null
 
-__all__ = ["DATA", "Bundle", "Fails", "Unsure", "Variable", "sizes_of"]
+__all__ = ["DATA", "Bundle", "Fails", "Unsure", "Variable", "data_variable", "sizes_of"]
 
 
 class Fails(Exception):  # noqa: N818 (no error of ours: an outcome)
@@ -144,7 +145,13 @@ def _with_padding(values: np.ndarray[Any, Any], axis: int, missing: np.ndarray[A
     return values
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@functools.lru_cache(4096)
+def data_variable(dims: tuple[str, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Variable:
+    """Return the one data variable of that form: thousands of sessions have the same."""
+    return Variable(dims, shape, dtype)
+
+
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """Variables with their coordinates: what a DataArray or a Dataset is to alignment."""
 
@@ -161,8 +168,8 @@ class Bundle:
         }
         return cls(dict(variables), names, indexes)
 
-    @property
-    def sizes(self) -> dict[str, int]:
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
         """Dimension → size."""
         return sizes_of(self.variables)
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from minian_vc.prediction import zarr2
-from minian_vc.prediction.chunks import chunk_keys, count_chunks, read_values
-from minian_vc.prediction.model import Bundle, Fails, Unsure, Variable, sizes_of
+from minian_vc.prediction.chunks import read_values
+from minian_vc.prediction.model import Bundle, Fails, Unsure, Variable, data_variable, sizes_of
 from minian_vc.prediction.zarr2 import Array, Documents
+from minian_vc.zarr_format import count_chunks, expected_chunks
 
 __all__ = ["DecodeCF", "open_folder"]
 
@@ -24,8 +25,11 @@ MAX_CHUNKS, MAX_BYTES = 100_000, 1 << 31  # a coordinate beyond these is none
 DecodeCF = Callable[[tuple[str, ...], Any, Mapping[str, Any]], Any]
 """Decodes dims, values and attributes by the CF conventions: xarray's, handed in."""
 
+Hinder = Callable[[str], None]
+"""Raises what stands in the way of opening a key's file by its path."""
 
-def open_folder(files: Mapping[str, bytes], decode_cf: DecodeCF) -> Bundle:
+
+def open_folder(files: Mapping[str, bytes], decode_cf: DecodeCF, hinder: Hinder = lambda _: None) -> Bundle:
     """Return what ``open_minian`` has in hand after opening an array folder: one array and its coordinates.
 
     Parameters
@@ -34,19 +38,22 @@ def open_folder(files: Mapping[str, bytes], decode_cf: DecodeCF) -> Bundle:
         The folder's files. Metadata and coordinate chunks are read, data chunks never.
     decode_cf : callable
         Decodes a coordinate whose attributes ask for it.
+    hinder : callable
+        Raises what the path of a file does to MiniAn's file layer, if anything.
 
     Raises
     ------
     Fails
         What opening raises.
     """
+    hinder("")
     documents = zarr2.group_documents(files)
     arrays = _arrays(documents)
     attributes = {name: _attributes(documents, name) for name in arrays}
     dims = {name: _dims(array, attributes[name]) for name, array in arrays.items()}
     named = _coordinate_names(attributes, _root_attributes(documents)) & arrays.keys()
     coordinates = {name for name in arrays if name in named or dims[name] == (name,)}
-    variables = {name: Variable(dims[name], array.shape, array.dtype) for name, array in arrays.items()}
+    variables = {name: data_variable(dims[name], array.shape, array.dtype) for name, array in arrays.items()}
     sizes_of(variables)  # xarray makes one dataset of the folder, and refuses sizes that differ
     indexed = {name for name in coordinates if dims[name] == (name,)}
     for name in arrays:
@@ -62,6 +69,7 @@ def open_folder(files: Mapping[str, bytes], decode_cf: DecodeCF) -> Bundle:
         raise Fails("IndexError", "there is no array in it")
     if _are_characters(variables, data):
         raise Fails("ValueError", f"{data} is made of single characters, which xarray puts together to text")
+    hinder(f"{data}/.zarray")
     variables[data] = _with_real_data(variables[data], files, data)
     attached = {n: variables[n] for n in arrays if n in coordinates and set(dims[n]) <= set(dims[data])}
     return Bundle.of({**attached, data: variables[data]}, attached)
@@ -133,7 +141,7 @@ def _with_real_data(variable: Variable, files: Mapping[str, bytes], name: str) -
         raise Fails("ZeroDivisionError", f"{name} has chunks of size 0")
     if real.shape != variable.shape:
         raise Fails("ValueError", f"{name} has shape {real.shape}, and .zmetadata says {variable.shape}")
-    return Variable(variable.dims, real.shape, real.dtype)
+    return data_variable(variable.dims, real.shape, real.dtype)
 
 
 def _refuse_times(array: Array, dims: tuple[str, ...], attributes: Mapping[str, Any], decode_cf: DecodeCF) -> None:
@@ -155,8 +163,10 @@ def _coordinate(
     """Return a coordinate with its values; equal bytes are decoded once."""
     if count_chunks(array) > MAX_CHUNKS or array.nbytes > MAX_BYTES:
         return Variable(dims, array.shape, array.dtype, Unsure(f"{array.path} is too large for a coordinate"))
-    chunks = tuple(files.get(key) for key in chunk_keys(array))
-    return _decoded(_Coordinate(array, dims, json.dumps(attributes, sort_keys=True), chunks), decode_cf)
+    others = {name: value for name, value in attributes.items() if name != DIMS}
+    asked = json.dumps(others, sort_keys=True) if others else "{}"
+    chunks = tuple(files.get(key) for key in expected_chunks(array))
+    return _decoded(_Coordinate(array, dims, asked, chunks), decode_cf)
 
 
 class _Coordinate:

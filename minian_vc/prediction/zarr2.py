@@ -5,8 +5,10 @@ What is true of an array folder is :mod:`minian_vc.zarr_format`'s to tell; this 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,10 +32,15 @@ class Array:
     dtype: np.dtype[Any]
     fill_value: Any
     order: Literal["C", "F"]
-    separator: str
+    chunk_separator: str
     compressor: Mapping[str, Any] | None
     codec: Any
     filters: tuple[Any, ...]
+
+    @property
+    def chunk_prefix(self) -> str:
+        """What each chunk's key begins with: nothing, in format 2."""
+        return ""
 
     @property
     def nbytes(self) -> int:
@@ -43,8 +50,16 @@ class Array:
     @property
     def form(self) -> tuple[Any, ...]:
         """All that its values depend on beside the chunks, hashable."""
-        codecs = (repr(self.compressor), *(repr(each.get_config()) for each in self.filters))
-        return (self.shape, self.chunks, self.dtype.str, repr(self.fill_value), self.order, self.separator, codecs)
+        codecs = (id(self.codec), *map(id, self.filters))  # equal ones are one object while any of them lives
+        return (
+            self.shape,
+            self.chunks,
+            self.dtype.str,
+            repr(self.fill_value),
+            self.order,
+            self.chunk_separator,
+            codecs,
+        )
 
     @classmethod
     def load(cls, documents: Documents, path: str) -> Array:
@@ -77,10 +92,6 @@ class Array:
             raise Fails(type(error).__name__, f"{key} names a codec that cannot be had: {error}") from None
         separator = document.get("dimension_separator") or "."
         return cls(path, shape, chunks, dtype, fill_value, order, separator, compressor, codec, coders)
-
-    def chunk_key(self, index: tuple[int, ...]) -> str:
-        """Return the key of a chunk within the array folder."""
-        return f"{self.path}/{self.separator.join(map(str, index)) or '0'}".lstrip("/")
 
 
 def parse(content: Any, key: str) -> dict[str, Any]:
@@ -139,7 +150,9 @@ def _consolidated(files: Mapping[str, bytes]) -> Documents | None:
 
 def members(documents: Documents) -> Iterator[str]:
     """Yield the names of arrays and groups in a group, sorted."""
-    for name in sorted({key.partition("/")[0] for key in documents if "/" in key}):
+    for name in sorted({sys.intern(key.partition("/")[0]) for key in documents if "/" in key}):
+        if "\\" in name:  # zarr takes it for a slash, and finds nothing there
+            continue
         if f"{name}/.zarray" in documents or f"{name}/.zgroup" in documents:
             yield name
 
@@ -153,7 +166,17 @@ def _descr(dtype: Any) -> Any:
 def _codec(config: Mapping[str, Any]) -> Any:
     from numcodecs import get_codec
 
-    return get_codec(config)
+    try:
+        return _known_codec(tuple(config.items()))
+    except (TypeError, AttributeError):  # nested, or no mapping: numcodecs may make something of it, or an error
+        return get_codec(config)
+
+
+@functools.lru_cache(256)
+def _known_codec(config: tuple[tuple[str, Any], ...]) -> Any:
+    from numcodecs import get_codec
+
+    return get_codec(dict(config))
 
 
 def _fill_value(value: Any, dtype: np.dtype[Any]) -> Any:

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minian_vc import durable
+from minian_vc.arrays.contents import is_all_nan
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import BusyError, InvalidInputError, NotFoundError, StorageError, UnreadableError
+from minian_vc.findings import Finding
 from minian_vc.history import Decoded, History
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
 from minian_vc.names import check_tag_name, check_text, near
 from minian_vc.objects import Batch
 from minian_vc.repository import Repository
+from minian_vc.verbs.check import audit_versions
 from minian_vc.verbs.describe import describe_array
 from minian_vc.verbs.tag import refuse_taken_tag
 from minian_vc.working_folder import FileStat, FolderFiles, Reading, Scan, Sink, hash_only
@@ -23,6 +26,10 @@ from minian_vc.zarr_format import stem
 __all__ = ["Commit", "Request", "commit"]
 
 TRIES = 5
+MAX_FINDINGS = 50  # kept with a checkpoint
+WARNED = frozenset(
+    {"all-nan", "chunks-cut-off", "coordinate-damaged", "folder-reused", "sessions-mixed", "animals-mixed"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,12 @@ class Commit:
     stored_bytes: int = 0
     reused_bytes: int = 0
     warnings: tuple[str, ...] = ()
+
+    @property
+    def grade(self) -> str | None:
+        """Whether its arrays belong together, as check found when it was recorded; None before check was there."""
+        found = self.checkpoint.provenance.get("check")
+        return found["grade"] if found else None
 
 
 class _HistoryMoved(Exception):  # noqa: N818 (no error: the commit starts over)
@@ -128,7 +141,7 @@ class _Attempt:
             self.working.remember(folder, reading, digests[folder], with_bytes=self._keeps_bytes(folder))
         total = sum(array.stored_bytes for array in done.checkpoint.arrays if array.bytes_kept)
         reused = max(0, total - stored)
-        return replace(done, stored_bytes=stored, reused_bytes=reused, warnings=_warnings(arrays.values()))
+        return replace(done, stored_bytes=stored, reused_bytes=reused, warnings=_warnings(done, arrays))
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -206,7 +219,7 @@ class _Attempt:
             author=self.repository.author,
             created_at=timestamp(),
             arrays=arrays,
-            provenance=dict(self.request.provenance),
+            provenance={**self.request.provenance, "check": self._check(arrays, parent)},
         )
         document = checkpoint.to_document()
         tags = (self.request.tag,) if self.request.tag else ()
@@ -214,6 +227,19 @@ class _Attempt:
         self.repository.objects.put("checkpoints", document)
         history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded)
         return Commit(checkpoint, created=True)
+
+    def _check(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> dict[str, Any]:
+        """Return grade and findings of what is recorded, as the checkpoint keeps them."""
+        found = audit_versions(self.repository, self.dataset, arrays, parent.arrays if parent else ())
+        new = {a.manifest for a in arrays} - {a.manifest for a in (parent.arrays if parent else ())}
+        empty = [a.name for a in arrays if a.manifest in new and self._is_all_nan(a)]
+        findings = [finding.to_json() for finding in found.findings]
+        if empty:
+            findings.insert(0, _all_nan(empty).to_json())
+        return {"grade": found.grade, "findings": findings[:MAX_FINDINGS]}
+
+    def _is_all_nan(self, array: ArrayVersion) -> bool:
+        return array.bytes_kept and is_all_nan(array, self.repository.stored_files(array.manifest))
 
     def _tag_latest(self, history: History, latest: Checkpoint) -> Checkpoint:
         tags = queries.tags(history.connection, latest.dataset).get(latest.id, ())
@@ -243,9 +269,17 @@ def _same(arrays: Iterable[ArrayVersion], others: Iterable[ArrayVersion]) -> boo
     return sorted(map(key, arrays)) == sorted(map(key, others))
 
 
-def _warnings(arrays: Iterable[ArrayVersion]) -> tuple[str, ...]:
-    return tuple(
+def _all_nan(names: Sequence[str]) -> Finding:
+    what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} all NaN: saved onto itself, or killed."
+    return Finding("all-nan", "error", what, tuple(names), fix=f"minian-vc restore {names[0]}@latest~1")
+
+
+def _warnings(done: Commit, read: Mapping[str, ArrayVersion]) -> tuple[str, ...]:
+    """Return what is wrong with what was just recorded: missing chunks, and what check found."""
+    missing = [
         f"{array.name} lacks {array.missing_chunks} chunks; they read as NaN, or as whatever is in memory."
-        for array in arrays
+        for array in read.values()
         if array.missing_chunks
-    )
+    ]
+    findings = done.checkpoint.provenance.get("check", {}).get("findings", []) if done.created else []
+    return (*missing, *(finding["message"] for finding in findings if finding["code"] in WARNED))

@@ -1,0 +1,171 @@
+"""Rules about single folders: what is no array, what cannot be opened, what is not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minian_vc.audit.model import Judged, Rule, judged, listed
+from minian_vc.facts import ArrayFacts, DatasetFacts
+from minian_vc.prediction import Fails, Unsure
+
+__all__ = ["RULES"]
+
+RECENT = 60_000_000_000  # ns: what was written since may still be under way
+SAVE = "Let the save finish and check again."
+
+
+def nothing(dataset: DatasetFacts) -> Iterator[Judged]:
+    """A folder without a single array."""
+    if not dataset.arrays:
+        what = f"There is no array in {dataset.where}."
+        yield judged("no-arrays", "warning", what, fix="Give the folder that save_minian wrote to.")
+
+
+def strange_folders(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Folders that are no arrays: MiniAn takes each for one, and opens nothing at all."""
+    for array in dataset.arrays:
+        path = f"{dataset.where}/{array.folder}"
+        if array.kind == "foreign":
+            what = f"{array.folder} is no array; open_minian takes every folder for one and cannot open the dataset."
+            fix = f"mv '{path}' '{dataset.where}/..'"
+            yield judged("foreign-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
+        elif array.kind == "leftover":
+            what = f"{array.folder} was left behind by a save with chunks=; open_minian cannot open the dataset."
+            if _is_recent(dataset, array):
+                what = f"{array.folder} is a save with chunks= under way."
+            fix = SAVE if _is_recent(dataset, array) else f"rm -r '{path}'"
+            yield judged("leftover-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
+        elif array.kind == "format-3":
+            what = f"{array.name} has zarr format 3, which MiniAn's zarr 2 cannot read."
+            fix = f"Save {array.name} again with zarr_format=2."
+            yield judged("zarr-format-3", "error", what, [array.name], fix=fix, grade="unreadable")
+
+
+def broken_arrays(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Array folders that MiniAn cannot open."""
+    for array in dataset.arrays:
+        if array.kind == "broken" and isinstance(array.opened, Fails):
+            what = f"{array.name} cannot be opened ({array.opened.error}): {array.opened.why}."
+            fix = f"Restore it: minian-vc restore {array.name}@latest; or save it again."
+            yield judged("array-unreadable", "error", what, [array.name], fix=fix, grade="unreadable")
+        elif isinstance(array.opened, Unsure):
+            what = f"{array.name} may not open: {array.opened.why}."
+            yield judged("array-uncertain", "warning", what, [array.name], fix=f"Save {array.name} again.")
+
+
+def uncertain_coordinates(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Coordinates of which chunks are missing or broken: their labels are whatever lies in memory."""
+    for array in dataset.readable:
+        for name, variable in array.coordinates.items():
+            if isinstance(variable.contents, Fails | Unsure):
+                what = f"The coordinate {name} of {array.name} cannot be trusted: {variable.contents.why}."
+                fix = _bring_back(array)
+                yield judged(
+                    "coordinate-damaged", "error", what, [array.name], dim=name, fix=fix, grade="contradictory"
+                )
+
+
+def missing_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Chunks that are not there: left out on purpose, or lost with a save that was killed."""
+    for array in dataset.arrays:
+        chunks = array.chunks
+        if not chunks.missing or not array.bytes_kept:
+            continue
+        count = f"{chunks.missing} of {chunks.expected} chunks of {array.name} are missing"
+        if _is_recent(dataset, array):
+            yield judged("save-in-progress", "warning", f"{count}: it is being saved.", [array.name], fix=SAVE)
+        elif chunks.fill_value is None and array.metadata is not None and array.metadata.zarr_format == 2:
+            what = f"{count} and there is no fill value: they read as whatever lies in memory."
+            yield judged("chunks-missing", "error", what, [array.name], fix=_bring_back(array))
+        elif str(chunks.fill_value) == "NaN":
+            killed = " A save was killed, or the array was saved onto itself." if chunks.missing > 1 else ""
+            yield judged(
+                "chunks-missing", "warning", f"{count}: they read as NaN.{killed}", [array.name], fix=_bring_back(array)
+            )
+        else:
+            what = f"{count}: they read as {chunks.fill_value}, and zarr leaves such chunks out on purpose."
+            yield judged("chunks-left-out", "info", what, [array.name])
+
+
+def damaged_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Chunks shorter than they say, and files of a save that was killed in mid-write."""
+    for array in dataset.arrays:
+        recent = _is_recent(dataset, array)
+        if array.chunks.cut_off:
+            what = (
+                f"{len(array.chunks.cut_off)} chunks of {array.name} are cut off ({listed(array.chunks.cut_off, 3)})."
+            )
+            yield judged("chunks-cut-off", "error", what, [array.name], fix=_bring_back(array))
+        if array.chunks.unfinished and recent:
+            yield judged("save-in-progress", "warning", f"{array.name} is being saved.", [array.name], fix=SAVE)
+        elif array.chunks.unfinished:
+            what = f"A save of {array.name} was killed: {listed(array.chunks.unfinished, 3)} was left behind."
+            yield judged("save-killed", "warning", what, [array.name], fix=_bring_back(array))
+
+
+def stale_metadata(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Consolidated metadata that are not the arrays' own, as each save with chunks= leaves them."""
+    stale = [array for array in dataset.arrays if array.stale]
+    if stale:
+        names = [array.name for array in stale]
+        what = (
+            f"The .zmetadata of {listed(names)} is stale ({stale[0].stale[0]}): plain xarray.open_zarr reads wrong "
+            "values. open_minian reads the data rightly."
+        )
+        path = f"{dataset.where}/{stale[0].folder}" if len(stale) == 1 else "FOLDER"
+        fix = f"""python -c "import zarr; zarr.consolidate_metadata('{path}')\""""
+        yield judged("stale-metadata", "warning", what, names, fix=fix)
+
+
+def names(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Folders whose array is called otherwise, and two with one array name."""
+    owners: dict[str, list[str]] = {}
+    for array in dataset.readable:
+        inner = array.inner_name
+        if inner is None:
+            continue
+        owners.setdefault(inner, []).append(array.folder)
+        if inner != array.name:
+            what = f"{array.folder} holds an array called {inner}: open_minian gives it under that name."
+            fix = f"minian-vc restore {array.name}@latest --as {array.name} renames the array too."
+            yield judged("folder-renamed", "info", what, [array.name], fix=fix)
+    for inner, folders in owners.items():
+        if len(folders) > 1:
+            what = f"{listed(folders)} all hold an array called {inner}: open_minian reads all their data to compare."
+            fix = f"mv '{dataset.where}/{folders[-1]}' '{dataset.where}/..'"
+            yield judged("name-twice", "error", what, folders, fix=fix, grade="contradictory")
+
+
+def curiosities(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Links, arrays without a single value, arrays of which only the description is kept."""
+    for array in dataset.arrays:
+        if array.link:
+            what = f"{array.folder} is a link: MiniAn follows it, and commit refuses it."
+            yield judged("link", "info", what, [array.name], fix="Put the data itself there.")
+        if not array.bytes_kept:
+            what = f"{array.name} is recorded without its bytes: it cannot be loaded from the history."
+            yield judged("bytes-not-kept", "info", what, [array.name])
+        if array.variable is not None and not array.variable.size:
+            what = f"{array.name} has no values: {array.variable.sizes}."
+            yield judged("array-empty", "warning", what, [array.name])
+
+
+def _bring_back(array: ArrayFacts) -> str:
+    return f"minian-vc restore {array.name}@latest"
+
+
+def _is_recent(dataset: DatasetFacts, array: ArrayFacts) -> bool:
+    return bool(dataset.now_ns) and dataset.now_ns - array.newest_ns < RECENT
+
+
+RULES: tuple[Rule, ...] = (
+    nothing,
+    strange_folders,
+    broken_arrays,
+    uncertain_coordinates,
+    missing_chunks,
+    damaged_chunks,
+    stale_metadata,
+    names,
+    curiosities,
+)

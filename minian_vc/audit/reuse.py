@@ -1,0 +1,52 @@
+"""The rule about an intermediate folder that a second recording writes into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minian_vc.audit.model import Judged, Rule, judged, listed
+from minian_vc.facts import ArrayFacts, DatasetFacts
+from minian_vc.model import ArrayVersion
+
+__all__ = ["RULES"]
+
+DIMS = ("frame", "height", "width")
+
+
+def reused_folder(dataset: DatasetFacts) -> Iterator[Judged]:
+    """What was saved since the latest checkpoint is of another recording: frames, picture or session are others."""
+    recorded = {array.name: array for array in dataset.history.latest} if dataset.history else {}
+    pairs = [(a, recorded[a.name]) for a in dataset.readable if a.name in recorded]
+    rewritten = [(a, old) for a, old in pairs if a.manifest != old.manifest]
+    changes = {array.name: _changes(array, old) for array, old in rewritten}
+    if not rewritten or not all(changes.values()):
+        return
+    what = "; ".join(f"{name}: {change}" for name, change in list(changes.items())[:3])
+    yield judged(
+        "folder-reused",
+        "error",
+        f"All that was saved since the latest checkpoint ({listed(changes)}) is of another recording, or of another "
+        f"crop of it ({what}): the notebook's intermediate folder is the same for all.",
+        changes,
+        fix="Give each recording its own intermediate folder; bring the old one back: minian-vc restore @latest",
+        grade="contradictory",
+    )
+
+
+RULES: tuple[Rule, ...] = (reused_folder,)
+
+
+def _changes(array: ArrayFacts, old: ArrayVersion) -> str:
+    """Say in which of frames, picture and session an array is another than its last recorded version."""
+    now = array.variable.sizes if array.variable else {}
+    before = dict(zip(old.dims, old.shape, strict=True))
+    found = [
+        f"{dim} {before[dim]} → {now[dim]}"
+        for dim in DIMS
+        if dim in before and now.get(dim, before[dim]) != before[dim]
+    ]
+    for name, was in (("session", old.session), ("animal", old.animal)):
+        text = array.text(name)
+        if was is not None and text is not None and text != was:
+            found.append(f"{name} {was} → {text}")
+    return ", ".join(found)

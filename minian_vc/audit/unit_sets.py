@@ -1,0 +1,78 @@
+"""Rules about unit sets within one numbering: subsets, orders, and the copies of earlier steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from minian_vc.audit.model import Grade, Judged, Rule, judged, listed
+from minian_vc.audit.numbering import current, is_copy
+from minian_vc.facts import DatasetFacts
+from minian_vc.findings import Severity
+from minian_vc.units import as_runs
+
+__all__ = ["RULES"]
+
+UNIT = "unit_id"
+
+
+def subsets(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Some arrays have units that others dropped: A as the notebook leaves it."""
+    arrays = current(dataset)
+    if not arrays:
+        return
+    least = min(arrays, key=lambda a: len(a.unit_ids or ()))
+    common = set(least.unit_ids or ())
+    fewer = [a.name for a in arrays if set(a.unit_ids or ()) == common]
+    larger: dict[frozenset[Any], list[str]] = {}
+    for array in arrays:
+        if set(array.unit_ids or ()) > common:
+            larger.setdefault(frozenset(set(array.unit_ids or ()) - common), []).append(array.name)
+    for extra, names in larger.items():
+        dropped = as_runs(sorted(extra))
+        what = (
+            f"{listed(names)} still {'has' if len(names) == 1 else 'have'} {len(extra)} "
+            f"unit{'s' if len(extra) > 1 else ''} that {listed(fewer)} dropped ({dropped}); open_minian pads "
+            f"{listed(fewer)} with NaN."
+        )
+        fix = f'{names[0]} = {names[0]}.sel(unit_id={least.name}.coords["unit_id"].values)'
+        grade: Grade = "alignable" if common else "contradictory"
+        severity: Severity = "warning" if common else "error"
+        yield judged("units-differ", severity, what, [*names, *fewer], dim=UNIT, fix=fix, grade=grade)
+
+
+def orders(dataset: DatasetFacts) -> Iterator[Judged]:
+    """The same units in another order: who pairs by position pairs the wrong cells."""
+    arrays = [array for array in current(dataset) if array.unit_ids]
+    common = set.intersection(*(set(a.unit_ids or ()) for a in arrays)) if arrays else set()
+    by_order: dict[tuple[object, ...], list[str]] = {}
+    for array in arrays:
+        by_order.setdefault(tuple(u for u in array.unit_ids or () if u in common), []).append(array.name)
+    if len(by_order) > 1:
+        (_, first), (_, second), *_ = by_order.items()
+        shown = "; ".join(f"{listed(names)}: {as_runs(list(units))}" for units, names in by_order.items())  # type: ignore[arg-type]
+        what = f"The units are not in one order ({shown}); by position they would be paired wrongly."
+        fix = f'{second[0]} = {second[0]}.sel(unit_id={first[0]}.coords["unit_id"].values)'
+        every = [name for names in by_order.values() for name in names]
+        yield judged("order-differs", "warning", what, every, dim=UNIT, fix=fix, grade="alignable")
+
+
+def earlier_copies(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Copies of earlier steps with other units than today's arrays; they belong to no fault, but not together."""
+    kept = current(dataset)
+    others = {a.unit_ids for a in kept}
+    copies = [
+        a.name
+        for a in dataset.readable
+        if a.unit_ids is not None and a not in kept and is_copy(dataset, a) and others - {a.unit_ids}
+    ]
+    if copies:
+        what = (
+            f"{listed(copies)} are of earlier steps and have other units, or another numbering, than "
+            f"{listed(a.name for a in kept)}; open_minian pads all to the union."
+        )
+        fix = "Load what belongs together: minian_vc.check(path).load()"
+        yield judged("earlier-copies", "info", what, copies, dim=UNIT, fix=fix, grade="alignable")
+
+
+RULES: tuple[Rule, ...] = (subsets, orders, earlier_copies)

@@ -1,0 +1,76 @@
+"""The datasets below a root, found and opened as ``open_minian_mf`` does, one at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from minian_vc.arrays.conventions import decode_cf
+from minian_vc.inspection.files import FilesOnDisk, open_file
+from minian_vc.prediction.model import Fails, Unsure
+from minian_vc.prediction.opening import open_folder
+from minian_vc.prediction.outcome import Opened, predict_merge
+
+__all__ = ["DatasetBelow", "datasets_below"]
+
+CHUNK_FILES = (".zarray", ".zattrs", "0", "0.0", "0.0.0")
+ZARR_FILES = frozenset({".zgroup", ".zarray", "zarr.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetBelow:
+    """A dataset below the root: what merging it gives, and what lay beside it that matches too and is not opened."""
+
+    path: str
+    opened: Opened
+    ignored: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+
+
+def datasets_below(root: str, pattern: re.Pattern[str]) -> Iterator[DatasetBelow]:
+    """Yield the datasets in the order in which ``open_minian_mf`` opens them: folders below come first.
+
+    Array folders are listed, their chunk folders only where names of chunks fit the pattern: of all that ``os.walk``
+    visits, these alone are left out.
+    """
+    folders, files, is_zarr = _listing(root)
+    for name in folders if not is_zarr or any(map(pattern.search, CHUNK_FILES)) else ():
+        path = f"{root}/{name}"
+        if not os.path.islink(path):  # noqa: PTH114 (called 100,000 times)
+            yield from datasets_below(path, pattern)
+    matching = [name for name in (*files, *folders) if pattern.search(name)]
+    if matching:
+        path = f"{root}/{matching[-1]}"
+        parents = Path(os.path.realpath(root)).parts
+        yield DatasetBelow(path, _open(path), tuple(f"{root}/{name}" for name in matching[:-1]), parents)
+
+
+def _listing(root: str) -> tuple[list[str], list[str], bool]:
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        for entry in os.scandir(root):
+            (folders if entry.is_dir() else files).append(entry.name)
+    except OSError:  # os.walk passes over what it cannot list
+        return [], [], True
+    return folders, files, not ZARR_FILES.isdisjoint(files)
+
+
+def _open(path: str) -> Opened:
+    if os.path.isfile(path):  # noqa: PTH113
+        return open_file(path)
+    opened: list[Opened] = []
+    for name in os.listdir(path):  # noqa: PTH208 (MiniAn's own order)
+        folder = f"{path}/{name}"
+        if os.path.isdir(folder):  # noqa: PTH112
+            try:
+                files = FilesOnDisk(folder)
+                opened.append(open_folder(files, decode_cf, files.hinder))
+            except Fails as failure:
+                return Fails(failure.error, f"{name}: {failure.why}")
+            except Unsure as doubt:
+                opened.append(doubt)
+    return predict_merge(opened)[1]

@@ -1,0 +1,256 @@
+"""check: say what loading would do, before loading."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minian_vc.arrays.opening import open_together
+from minian_vc.audit import Audit, SessionFacts, audit, audit_sessions
+from minian_vc.audit.model import worst_grade
+from minian_vc.audit.numbering import is_copy
+from minian_vc.catalog import queries
+from minian_vc.catalog.queries import DatasetRow
+from minian_vc.errors import BusyError, InvalidInputError, MinianVCError, NotFoundError
+from minian_vc.facts import ArrayFacts, DatasetFacts, History
+from minian_vc.findings import Finding, worst
+from minian_vc.inspection import (
+    FilesStored,
+    as_version,
+    datasets_below,
+    look_at_array,
+    look_at_file,
+    look_at_folder,
+    renamed,
+)
+from minian_vc.model import ArrayVersion
+from minian_vc.names import near
+from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
+from minian_vc.prediction.concatenating import key_of
+from minian_vc.repository import Repository
+from minian_vc.verbs.report import CheckReport
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["audit_versions", "check", "check_folder", "check_sessions", "check_versions"]
+
+PATTERN = "minian$"  # open_minian_mf's own default
+
+
+def check(
+    *paths: str | os.PathLike[str], index_dims: Sequence[str] | None = None, pattern: str = PATTERN
+) -> CheckReport:
+    """Say what MiniAn's loading would do with a dataset, and which of its arrays belong together.
+
+    Directory listings, metadata, coordinates and the headers of chunks are read, the data never. What is predicted
+    is MiniAn 2.0.2 in its own environment (xarray 2026.4.0, zarr 2.18.7), wherever this runs.
+
+    Parameters
+    ----------
+    *paths : path
+        Dataset folders. With ``index_dims`` one root, below which the datasets lie.
+    index_dims : sequence of str, optional
+        As for ``open_minian_mf``: the coordinates by which datasets are told apart, such as ``["animal", "session"]``.
+    pattern : str
+        As for ``open_minian_mf``: a regular expression that the names of datasets fit.
+
+    Returns
+    -------
+    CheckReport
+        Its ``load()`` opens the arrays coherently, its ``raise_for_errors()`` raises where they do not belong together.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such path.
+    InvalidInputError
+        No path, several roots, or a pattern that is no regular expression.
+
+    References
+    ----------
+    What MiniAn does: ``minian.utilities.open_minian`` and ``open_minian_mf``, observed.
+    """
+    if not paths:
+        raise InvalidInputError("Nothing was named to check.", "Give the path of a dataset.")
+    existing = [_existing(Path(path)) for path in paths]
+    if index_dims is not None:
+        if len(existing) != 1:
+            raise InvalidInputError("With index_dims, one root is checked.", "Give the folder above all sessions.")
+        return check_sessions(existing[0], index_dims, pattern)
+    reports = [check_folder(path) for path in existing]
+    if len(reports) == 1:
+        return reports[0]
+    findings = tuple(finding for report in reports for finding in report.findings)
+    where = ", ".join(report.where for report in reports)
+    return CheckReport(where, worst_grade(report.grade for report in reports), findings, datasets=tuple(reports))
+
+
+def check_folder(path: Path) -> CheckReport:
+    """Check the dataset at a path, as it is on disk."""
+    if path.is_file():
+        return _report(look_at_file(path))
+    history, manifests, problem = _history_of(path)
+    facts = look_at_folder(path, time.time_ns(), history)
+    arrays = tuple(replace(array, manifest=manifests.get(array.folder)) for array in facts.arrays)
+    return _report(replace(facts, arrays=arrays), problem)
+
+
+def check_versions(
+    repository: Repository,
+    dataset: DatasetRow,
+    versions: Sequence[tuple[str, ArrayVersion]],
+    where: str,
+    *,
+    named: bool,
+) -> CheckReport:
+    """Check recorded array versions, each with its revision, as if they were restored into one folder."""
+    counts = [array.name for _, array in versions]
+    arrays = []
+    for revision, version in versions:
+        facts = look_at_version(repository, version)
+        twice = counts.count(version.name) > 1
+        arrays.append(renamed(facts, f"{version.name}_{revision}") if twice else facts)
+    return _report(DatasetFacts(where, tuple(arrays), named=named, history=_history(repository, dataset)))
+
+
+def audit_versions(
+    repository: Repository, dataset: DatasetRow, arrays: Iterable[ArrayVersion], parent: Sequence[ArrayVersion]
+) -> Audit:
+    """Audit the arrays of a checkpoint that is about to be recorded."""
+    history = replace(_history(repository, dataset), latest=tuple(parent))
+    facts = tuple(look_at_version(repository, version) for version in arrays)
+    return audit(DatasetFacts(dataset.path, facts, history=history))
+
+
+def look_at_version(repository: Repository, version: ArrayVersion) -> ArrayFacts:
+    """Look at a recorded array version, straight in the object store."""
+    files = FilesStored(repository.stored_files(version.manifest))
+    return look_at_array(version.folder, files, manifest=version.manifest, bytes_kept=version.bytes_kept)
+
+
+def check_sessions(root: Path, index_dims: Sequence[str], pattern: str = PATTERN) -> CheckReport:
+    """Check what ``open_minian_mf`` would make of the datasets below a root."""
+    if not index_dims:
+        raise InvalidInputError("index_dims is empty.", "Give the coordinates that tell datasets apart: animal,session")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InvalidInputError(f"{pattern!r} is no regular expression: {error}.", "Try 'minian$'.") from None
+    facts: list[SessionFacts] = []
+    opened: dict[str, Bundle | Fails | Unsure] = {}
+    for below in datasets_below(str(root), compiled):
+        key, problem = None, below.opened if not isinstance(below.opened, Bundle) else None
+        if isinstance(below.opened, Bundle):
+            try:
+                key = key_of(below.opened, index_dims)
+            except (Fails, Unsure) as failure:
+                problem = failure
+        facts.append(SessionFacts.of(below.path, below.opened, key, problem, below.ignored, below.parents))
+        opened[below.path] = below.opened
+    found = audit_sessions(facts, index_dims, str(root))
+    outcome = predict_sessions(list(opened.items()), index_dims)
+    nbytes = sum(dataset.nbytes for dataset in facts)
+    return CheckReport(str(root), found.grade, found.findings, {"open_minian_mf": outcome}, nbytes)
+
+
+# -- putting it together ----------------------------------------------------------------------
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise NotFoundError(f"There is no {path}.", "Check the path.")
+    return path
+
+
+def _report(facts: DatasetFacts, problem: MinianVCError | None = None) -> CheckReport:
+    found, prediction = audit(facts), _predict(facts)
+    findings, grade = found.findings, found.grade
+    merge = prediction["merge"]
+    if merge.status == "error" and worst(findings) != "error":  # what no rule explains
+        what = f"open_minian would raise {merge.error}: {'; '.join(merge.why)}."
+        findings = (Finding("merge-fails", "error", what, fix="Load with return_dict=True."), *findings)
+        grade = worst_grade((grade, "contradictory"))
+    if problem is not None:
+        what = f"The history of {facts.where} cannot be asked: {problem.message}"
+        findings = (*findings, Finding("history-unavailable", "info", what, fix="minian-vc doctor"))
+    return CheckReport(
+        where=facts.where,
+        grade=grade,
+        findings=findings,
+        prediction=prediction,
+        input_nbytes=facts.input_nbytes,
+        groups=found.groups,
+        _load=lambda names: _load(facts, names),
+    )
+
+
+def _predict(facts: DatasetFacts) -> dict[str, Outcome]:
+    opened = [array.opened for array in facts.arrays]
+    return {
+        "return_dict": predict_dict(opened),
+        "merge": predict_merge(opened)[0],
+        "merge_exact": predict_merge(opened, "exact")[0],
+    }
+
+
+def _load(facts: DatasetFacts, names: Sequence[str] | None) -> xr.Dataset:
+    """Open arrays together, if they still are what was checked."""
+    if names is None:
+        chosen = [array for array in facts.readable if facts.named or not is_copy(facts, array)]
+    else:
+        by_name = {array.name: array for array in facts.arrays}
+        for name in names:
+            if name not in by_name:
+                raise NotFoundError(f"{facts.where} has no array {name!r}.", near(name, by_name))
+        chosen = [by_name[name] for name in dict.fromkeys(names)]
+        _report(replace(facts, arrays=tuple(chosen), named=True)).raise_for_errors()
+    for array in chosen:
+        if array.files.is_changed():
+            raise BusyError(f"{array.name} in {facts.where} has changed since it was checked.", "Check again.")
+    versions = [as_version(array) for array in chosen]
+    files = {array.name: array.files for array in chosen}
+    return open_together(versions, lambda version: files[version.name])
+
+
+# -- history ----------------------------------------------------------------------------------
+
+
+def _history_of(path: Path) -> tuple[History | None, dict[str, str], MinianVCError | None]:
+    """Return what the catalog knows about a folder, the manifests of its unchanged arrays, and what went wrong."""
+    path = path.resolve()
+    try:
+        repository = Repository.find(path)
+        row = repository.dataset_row(repository.relative(path))
+        if row.latest is None:
+            return None, {}, None
+        return _history(repository, row), _manifests(repository, row), None
+    except (NotFoundError, InvalidInputError):
+        return None, {}, None
+    except MinianVCError as error:
+        return None, {}, error
+
+
+def _history(repository: Repository, dataset: DatasetRow) -> History:
+    with repository.catalog.read() as connection:
+        first_seen = queries.first_seen(connection, dataset.uid)
+        tags = queries.tags(connection, dataset.uid)
+        row = queries.dataset_at(connection, dataset.path)
+    latest = repository.checkpoint(row.latest).arrays if row and row.latest else ()
+    return History(first_seen, latest, frozenset(tag for given in tags.values() for tag in given))
+
+
+def _manifests(repository: Repository, dataset: DatasetRow) -> dict[str, str]:
+    """Return the recorded manifest of each array folder whose files are as the last commit saw them."""
+    working = repository.working_folder(dataset.path)
+    found = {}
+    for folder, stats in working.scan().arrays.items():
+        manifest = working.records.clean_manifest(folder, stats, with_bytes=False)
+        if manifest is not None:
+            found[folder] = manifest
+    return found

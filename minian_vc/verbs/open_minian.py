@@ -1,0 +1,76 @@
+"""open_minian: MiniAn's function, checked first."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minian_vc.arrays.opening import open_array
+from minian_vc.errors import UnreadableError
+from minian_vc.inspection import as_version, look_at_folder
+from minian_vc.verbs.check import check
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["open_minian"]
+
+
+def open_minian(
+    dpath: str | Path, post_process: Callable[..., xr.Dataset] | None = None, return_dict: bool = False
+) -> xr.Dataset | dict[str, xr.DataArray]:
+    """Open a MiniAn dataset as ``minian.utilities.open_minian`` does, but check it first and never pad silently.
+
+    Parameters
+    ----------
+    dpath : str or Path
+        The dataset folder.
+    post_process : callable, optional
+        Called as ``post_process(ds, dpath)`` on the dataset, and its result returned. Not with ``return_dict``.
+    return_dict : bool
+        Return each array as saved, by name, instead of bringing them together.
+
+    Returns
+    -------
+    xarray.Dataset or dict of str to xarray.DataArray
+        Lazy: dask-backed with the stored chunks. As a Dataset, arrays are on their common units, in one order; copies
+        of earlier steps (``A_init``, ``C_new``, ``A_mrg``) are left out, and a ``LeftOutWarning`` says what else was.
+
+    Raises
+    ------
+    ConflictError
+        The arrays do not belong together: of two sessions, numberings, recordings or crops.
+    UnreadableError
+        An array cannot be opened.
+    NotFoundError
+        There is no such folder.
+
+    Warns
+    -----
+    UserWarning
+        What was found and does not prevent opening: missing chunks, folders that are no arrays.
+
+    References
+    ----------
+    The signature is that of ``minian.utilities.open_minian`` in MiniAn 2.0.2.
+    """
+    report = check(dpath)
+    if not return_dict:
+        together = report.load()
+        _warn(report.findings)
+        return post_process(together, str(dpath)) if post_process is not None else together
+    facts = look_at_folder(Path(dpath), 0)
+    broken = [array for array in facts.arrays if array.kind in ("broken", "format-3")]
+    if broken:
+        raise UnreadableError(f"{broken[0].name} in {dpath} cannot be opened.", f"See: minian-vc check '{dpath}'")
+    _warn(report.findings)
+    named = {array.inner_name or array.name: array for array in facts.readable}
+    return {name: open_array(as_version(array), array.files).rename(name) for name, array in named.items()}
+
+
+def _warn(findings: tuple[object, ...]) -> None:
+    for finding in findings:
+        if getattr(finding, "severity", "info") != "info":
+            warnings.warn(str(getattr(finding, "message", finding)), UserWarning, stacklevel=3)
