@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "ArrayUnits",
     "UnitsEntry",
     "as_runs",
+    "in_order",
     "is_earlier_copy",
     "is_merge_result",
     "renumbered_between",
@@ -54,6 +56,15 @@ def is_merge_result(name: str) -> bool:
 def is_earlier_copy(name: str) -> bool:
     """Tell whether the notebook leaves an array of that name behind after a step, and does not overwrite it later."""
     return name.endswith(EARLIER) or name in ("sig_mrg", "g")
+
+
+def in_order(units: Iterable[Any]) -> list[Any]:
+    """Return unit ids sorted; those of several types as their texts are."""
+    known = list(units)
+    try:
+        return sorted(known)
+    except TypeError:
+        return sorted(known, key=str)
 
 
 def as_runs(units: Sequence[int | str], most: int = 12) -> str:

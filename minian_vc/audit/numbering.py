@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
 from minian_vc.facts import ArrayFacts, DatasetFacts
-from minian_vc.units import as_runs, is_earlier_copy, is_merge_result
+from minian_vc.units import as_runs, in_order, is_earlier_copy, is_merge_result
 
 __all__ = ["RULES", "current"]
 
@@ -112,8 +112,7 @@ def _first_seen(dataset: DatasetFacts, array: ArrayFacts) -> float:
 
 
 def _runs(units: Iterable[object]) -> str:
-    known: list[Any] = list(units)
-    return as_runs(sorted(known))
+    return as_runs(in_order(units))
 
 
 def _types(units: Iterable[object]) -> set[bool]:

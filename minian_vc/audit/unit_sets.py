@@ -9,7 +9,7 @@ from minian_vc.audit.model import Grade, Judged, Rule, judged, listed
 from minian_vc.audit.numbering import current, is_copy
 from minian_vc.facts import DatasetFacts
 from minian_vc.findings import Severity
-from minian_vc.units import as_runs
+from minian_vc.units import as_runs, in_order
 
 __all__ = ["RULES"]
 
@@ -29,7 +29,7 @@ def subsets(dataset: DatasetFacts) -> Iterator[Judged]:
         if set(array.unit_ids or ()) > common:
             larger.setdefault(frozenset(set(array.unit_ids or ()) - common), []).append(array.name)
     for extra, names in larger.items():
-        dropped = as_runs(sorted(extra))
+        dropped = as_runs(in_order(extra))
         what = (
             f"{listed(names)} still {'has' if len(names) == 1 else 'have'} {len(extra)} "
             f"unit{'s' if len(extra) > 1 else ''} that {listed(fewer)} dropped ({dropped}); open_minian pads "

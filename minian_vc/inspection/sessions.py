@@ -63,14 +63,14 @@ def _open(path: str) -> Opened:
     if os.path.isfile(path):  # noqa: PTH113
         return open_file(path)
     opened: list[Opened] = []
-    for name in os.listdir(path):  # noqa: PTH208 (MiniAn's own order)
-        folder = f"{path}/{name}"
-        if os.path.isdir(folder):  # noqa: PTH112
-            try:
-                files = FilesOnDisk(folder)
-                opened.append(open_folder(files, decode_cf, files.hinder))
-            except Fails as failure:
-                return Fails(failure.error, f"{name}: {failure.why}")
-            except Unsure as doubt:
-                opened.append(doubt)
+    for entry in os.scandir(path):  # in the order of os.listdir, MiniAn's own
+        if not entry.is_dir():
+            continue
+        files = FilesOnDisk(entry.path)
+        try:
+            opened.append(open_folder(files, decode_cf, files.hinder))
+        except Fails as failure:
+            return Fails(failure.error, f"{entry.name}: {failure.why}")
+        except Unsure as doubt:
+            opened.append(doubt)
     return predict_merge(opened)[1]

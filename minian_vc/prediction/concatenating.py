@@ -147,8 +147,6 @@ class _Concatenation:
         together = _joined(parts, self.dim)
         if len(having) == len(self.bundles):
             return together, None
-        if together.dtype.kind in "USO" and any(not part.present for part in parts):
-            raise Fails("NotImplementedError", f"{name} is text, empty in some datasets and missing in others")
         here = np.repeat([name in bundle.variables for bundle in self.bundles], lengths)
         positions = np.where(here, np.cumsum(here) - 1, -1)
         return together.reindexed({self.dim: positions}), None
@@ -190,13 +188,16 @@ def _joined(parts: Sequence[Variable], dim: str) -> Variable:
     axis = first.dims.index(dim)
     shape = list(first.shape)
     shape[axis] = sum(part.shape[axis] for part in parts)
+    dtype = common_dtype(*(part.dtype for part in parts))
+    if dtype.hasobject and any(part.padded and not part.present for part in parts):
+        raise Fails("NotImplementedError", "dask cannot cut text into chunks where a session has none of it")
     contents = first.contents
     if all(isinstance(part.contents, np.ndarray) for part in parts):
         contents = np.concatenate([part.values().astype(object) for part in parts], axis=axis)
     return replace(
         first,
         shape=tuple(shape),
-        dtype=common_dtype(*(part.dtype for part in parts)),
+        dtype=dtype,
         contents=contents,
         present=sum(part.present for part in parts),
         padded=any(part.padded for part in parts),

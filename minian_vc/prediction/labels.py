@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -58,7 +59,9 @@ class Labels:
         TypeError
             No dtype holds both (dates and numbers).
         """
-        index = self.index.union(other.index)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # text and numbers have no order
+            index = self.index.union(other.index)
         return Labels(index, np.result_type(self.dtype, other.dtype))
 
     def followed_by(self, other: Labels) -> Labels:
