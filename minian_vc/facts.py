@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from minian_vc.model import ArrayVersion
 from minian_vc.prediction.model import Bundle, Fails, Unsure, Variable
+from minian_vc.units import Numbering
 from minian_vc.zarr_format import ArrayMetadata
 
 __all__ = ["ArrayFacts", "ArrayFiles", "Chunks", "DatasetFacts", "History", "Kind"]
@@ -140,15 +141,18 @@ class History:
 
     Parameters
     ----------
-    first_seen : mapping of str to int
-        Manifest → number of the first checkpoint that has it.
+    numberings : mapping of str to (int, int)
+        Manifest → the least and the most merges that came before that array version.
+    merges : int
+        How many merges were recorded.
     latest : tuple of ArrayVersion
         The arrays of the latest checkpoint.
     tags : frozenset of str
         The dataset's tags: ``C_first_iteration`` beside ``C`` is an old version, kept on purpose.
     """
 
-    first_seen: Mapping[str, int] = field(default_factory=dict)
+    numberings: Mapping[str, Numbering] = field(default_factory=dict)
+    merges: int = 0
     latest: tuple[ArrayVersion, ...] = ()
     tags: frozenset[str] = frozenset()
 

@@ -12,16 +12,20 @@ from typing import Any
 
 __all__ = [
     "ArrayUnits",
+    "Numbering",
     "UnitsEntry",
+    "are_apart",
     "as_runs",
     "in_order",
     "is_earlier_copy",
     "is_merge_result",
+    "numberings",
     "renumbered_between",
     "unit_history",
 ]
 
 UnitIds = tuple[int | str, ...]
+Numbering = tuple[int, int]  # the least and the most merges that came before
 MERGED = "_mrg"  # how MiniAn's notebook names what unit_merge returns
 EARLIER = ("_init", "_new", MERGED, "_mrg_chk", "_chk_new")  # and what a step leaves beside the arrays it makes
 
@@ -80,35 +84,69 @@ def as_runs(units: Sequence[int | str], most: int = 12) -> str:
     return ",".join(parts[:most]) + (f",… ({len(units)} units)" if len(parts) > most else "")
 
 
+def numberings(checkpoints: Iterable[tuple[str, Mapping[str, ArrayUnits]]]) -> tuple[dict[str, Numbering], int]:
+    """Tell by how many merges each array version is preceded, and how many merges there were.
+
+    Parameters
+    ----------
+    checkpoints : iterable
+        Each checkpoint's arrays with their units, oldest first.
+
+    Returns
+    -------
+    dict of str to (int, int)
+        Manifest → the least and the most merges before it. What was first recorded together with a merge's result
+        may be older or younger than it, unless it has ids that the result lacks: updates only ever drop ids.
+    int
+        The number of merges.
+    """
+    found: dict[str, Numbering] = {}
+    merges = 0
+    for _, arrays in checkpoints:
+        new = {
+            name: units for name, units in arrays.items() if units.unit_ids is not None and units.manifest not in found
+        }
+        merged = [set(units.unit_ids or ()) for name, units in new.items() if is_merge_result(name)]
+        for name, units in new.items():
+            if is_merge_result(name):
+                found[units.manifest] = (merges + 1, merges + 1)
+            else:
+                older = not merged or bool(set(units.unit_ids or ()) - set().union(*merged))
+                found[units.manifest] = (merges, merges if older else merges + 1)
+        merges += bool(merged)
+    return found, merges
+
+
 def unit_history(checkpoints: Iterable[tuple[str, Mapping[str, ArrayUnits]]]) -> list[UnitsEntry]:
     """Return one entry per checkpoint, oldest first as given.
 
     An array counts as renumbered when it has ids it did not have before (updates only ever drop ids), or
-    when a merge result was saved since its last version.
+    when a merge came between its last version and this one.
     """
+    checkpoints = list(checkpoints)
+    preceded, _ = numberings(checkpoints)
     entries: list[UnitsEntry] = []
     before: dict[str, ArrayUnits] = {}
-    version_at: dict[str, int] = {}
-    merged_at = -1
-    for step, (checkpoint, arrays) in enumerate(checkpoints):
-        new = [
-            name for name, units in arrays.items() if before.get(name, ArrayUnits("", None)).manifest != units.manifest
-        ]
-        if step and any(is_merge_result(name) for name in new):
-            merged_at = step
+    for checkpoint, arrays in checkpoints:
         disappeared: dict[str, UnitIds] = {}
         renumbered = []
-        for name in new:
-            old, ids = before.get(name, ArrayUnits("", None)).unit_ids, arrays[name].unit_ids
-            if old is not None and ids is not None:
-                if set(ids) - set(old) or merged_at > version_at[name]:
-                    renumbered.append(name)
-                elif gone := tuple(unit for unit in old if unit not in set(ids)):
-                    disappeared[name] = gone
-            version_at[name] = step
+        for name, now in arrays.items():
+            old = before.get(name)
+            if old is None or old.manifest == now.manifest or old.unit_ids is None or now.unit_ids is None:
+                continue
+            apart = are_apart(preceded[old.manifest], preceded[now.manifest])
+            if set(now.unit_ids) - set(old.unit_ids) or apart:
+                renumbered.append(name)
+            elif gone := tuple(unit for unit in old.unit_ids if unit not in set(now.unit_ids)):
+                disappeared[name] = gone
         entries.append(UnitsEntry(checkpoint, _grouped(arrays), disappeared, tuple(renumbered)))
         before = {**before, **arrays}
     return entries
+
+
+def are_apart(one: Numbering, other: Numbering) -> bool:
+    """Tell whether a merge certainly lies between two array versions."""
+    return one[1] < other[0] or other[1] < one[0]
 
 
 def _grouped(arrays: Mapping[str, ArrayUnits]) -> tuple[tuple[UnitIds, tuple[str, ...]], ...]:

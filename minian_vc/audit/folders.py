@@ -106,15 +106,19 @@ def damaged_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
 def stale_metadata(dataset: DatasetFacts) -> Iterator[Judged]:
     """Consolidated metadata that are not the arrays' own, as each save with chunks= leaves them."""
     stale = [array for array in dataset.arrays if array.stale]
-    if stale:
-        names = [array.name for array in stale]
-        what = (
-            f"The .zmetadata of {listed(names)} is stale ({stale[0].stale[0]}): plain xarray.open_zarr reads wrong "
-            "values. open_minian reads the data rightly."
-        )
-        path = f"{dataset.where}/{stale[0].folder}" if len(stale) == 1 else "FOLDER"
-        fix = f"""python -c "import zarr; zarr.consolidate_metadata('{path}')\""""
-        yield judged("stale-metadata", "warning", what, names, fix=fix)
+    if not stale:
+        return
+    names = [array.name for array in stale]
+    what = (
+        f"The .zmetadata of {listed(names)} is stale ({stale[0].stale[0]}): plain xarray.open_zarr reads wrong values. "
+        "open_minian reads the data rightly."
+    )
+    if not dataset.now_ns:  # recorded versions are opened by their own metadata
+        yield judged("stale-metadata", "info", what, names)
+        return
+    folder = stale[0].folder if len(stale) == 1 else "ARRAY.zarr"
+    fix = f"""python -c "import zarr; zarr.consolidate_metadata('{dataset.where}/{folder}')\""""
+    yield judged("stale-metadata", "warning", what, names, fix=fix)
 
 
 def names(dataset: DatasetFacts) -> Iterator[Judged]:

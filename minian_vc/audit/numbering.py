@@ -8,17 +8,15 @@ and restoring give them new times.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
-from minian_vc.facts import ArrayFacts, DatasetFacts
-from minian_vc.units import as_runs, in_order, is_earlier_copy, is_merge_result
+from minian_vc.facts import ArrayFacts, DatasetFacts, History
+from minian_vc.units import Numbering, as_runs, in_order, is_earlier_copy, is_merge_result
 
 __all__ = ["RULES", "current"]
 
 UNIT = "unit_id"
-Side = Literal["before", "after"]
 
 
 def current(dataset: DatasetFacts) -> list[ArrayFacts]:
@@ -60,55 +58,55 @@ def _sets_of_two(dataset: DatasetFacts) -> list[Judged]:
             f"{_runs(first - second)}, {against[0]} alone {_runs(second - first)}, and updates only drop units. "
             "A merge, or another recording, came between them: equal ids are not the same cells."
         )
-        fix = f"Load them apart: minian_vc.check(path).load({group}); which is when: minian-vc units"
+        fix = f"Load them apart: minian_vc.check(path).load({group}); when the numbering changed: minian-vc units"
         arrays = [*group, *against]
         return [judged("numbering-differs", "error", what, arrays, dim=UNIT, fix=fix, grade="contradictory")]
     return []
 
 
-def _merged_between(dataset: DatasetFacts) -> Iterator[Judged]:
-    """Arrays saved before the last merge beside arrays saved after it, though their ids may be equal."""
-    sides = {array.name: _side(dataset, array) for array in current(dataset)}
-    before = [name for name, (side, _) in sides.items() if side == "before"]
-    after = [name for name, (side, _) in sides.items() if side == "after"]
-    if not before or not after:
-        return
-    certain = any(sides[name][1] for name in before) and any(sides[name][1] for name in after)
-    what = f"{listed(before)} {_was(before)} saved before the last merge and {listed(after)} after it"
-    if certain:
+def _merged_between(dataset: DatasetFacts) -> list[Judged]:
+    """Arrays saved before a merge beside arrays saved after it, though their ids may be equal."""
+    found = {array.name: _numbering(dataset, array) for array in current(dataset)}
+    known = {name: numbering for name, (numbering, _) in found.items() if numbering is not None}
+    last = max((least for least, _ in known.values()), default=0)
+    after = [name for name, numbering in known.items() if numbering[0] == last]
+    before = [name for name, numbering in known.items() if numbering[1] < last]
+    if not before:
+        return []
+    arrays = [*before, *after]
+    was = "was" if len(before) == 1 else "were"
+    what = f"{listed(before)} {was} saved before the last merge and {listed(after)} after it"
+    if any(found[name][1] for name in before) and any(found[name][1] for name in after):
         what += ": unit_merge numbered the units anew, and equal ids are not the same cells."
         fix = f"Load {listed(after)} alone, or run the update that makes {before[0]} anew."
-        arrays = [*before, *after]
-        yield judged("numbering-differs", "error", what, arrays, dim=UNIT, fix=fix, grade="contradictory")
-    else:
-        what += ", as their files' times have it: if so, equal ids are not the same cells."
-        fix = "Commit after each step, then the history tells: minian-vc units"
-        yield judged("numbering-uncertain", "warning", what, [*before, *after], dim=UNIT, fix=fix)
+        return [judged("numbering-differs", "error", what, arrays, dim=UNIT, fix=fix, grade="contradictory")]
+    what += ", as far as file times and the last checkpoint tell: if so, equal ids are not the same cells."
+    fix = "Commit after each step, then the history tells: minian-vc units"
+    return [judged("numbering-uncertain", "warning", what, arrays, dim=UNIT, fix=fix)]
 
 
 RULES: tuple[Rule, ...] = (two_numberings,)
 
 
-def _side(dataset: DatasetFacts, array: ArrayFacts) -> tuple[Side | None, bool]:
-    """Return on which side of the last merge an array was saved, and whether that is certain."""
-    merges = [a for a in dataset.readable if is_merge_result(a.name) and a.unit_ids is not None]
-    if not merges or is_merge_result(array.name):
-        return None, False
-    merge = max(merges, key=lambda a: (_first_seen(dataset, a), a.saved_ns))
+def _numbering(dataset: DatasetFacts, array: ArrayFacts) -> tuple[Numbering | None, bool]:
+    """Return how many merges came before an array, and whether that is certain."""
+    history = dataset.history or History()
+    if (known := history.numberings.get(array.manifest or "")) is not None:
+        return known, True
+    merge = max(
+        (a for a in dataset.readable if is_merge_result(a.name) and a.unit_ids is not None and not dataset.named),
+        key=lambda a: a.saved_ns,
+        default=None,
+    )
+    if merge is None or is_merge_result(array.name):
+        return ((history.merges, history.merges) if history.merges else None), False
+    recorded = merge.manifest in history.numberings
+    merges = history.merges if recorded else history.merges + 1
     if set(array.unit_ids or ()) - set(merge.unit_ids or ()):
-        return "before", True
-    seen, merged = _first_seen(dataset, array), _first_seen(dataset, merge)
-    if seen != merged:
-        return ("before" if seen < merged else "after"), True
+        return (merges - 1, merges - 1), True
     if 0 in (array.saved_ns, merge.saved_ns) or array.saved_ns == merge.saved_ns:
         return None, False
-    return ("before" if array.saved_ns < merge.saved_ns else "after"), False
-
-
-def _first_seen(dataset: DatasetFacts, array: ArrayFacts) -> float:
-    """Return the number of the first checkpoint that has the array as it is; infinity for none yet."""
-    first = dataset.history.first_seen if dataset.history else {}
-    return first.get(array.manifest or "", float("inf"))
+    return ((merges, merges) if array.saved_ns > merge.saved_ns else (merges - 1, merges - 1)), False
 
 
 def _runs(units: Iterable[object]) -> str:
@@ -117,7 +115,3 @@ def _runs(units: Iterable[object]) -> str:
 
 def _types(units: Iterable[object]) -> set[bool]:
     return {isinstance(unit, str) for unit in units}
-
-
-def _was(names: Sequence[str]) -> str:
-    return "was" if len(names) == 1 else "were"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, select
 
 from minian_vc.catalog.record import CoordinateValues
 from minian_vc.catalog.schema import (
@@ -34,7 +34,6 @@ __all__ = [
     "dataset_at",
     "datasets",
     "find_arrays",
-    "first_seen",
     "last_operation",
     "log",
     "parent_of",
@@ -191,19 +190,6 @@ def recorded_manifests(connection: Connection, manifests: Iterable[str]) -> set[
     """Return those of some manifests that an array version with its bytes has."""
     kept = select(array_version.c.manifest).where(array_version.c.bytes_kept)
     return set(connection.scalars(kept.where(array_version.c.manifest.in_(list(manifests)))))
-
-
-def first_seen(connection: Connection, uid: str) -> dict[str, int]:
-    """Return, by manifest, the number of the dataset's first checkpoint that has it."""
-    query = (
-        select(array_version.c.manifest, func.min(checkpoint.c.sequence))
-        .join(checkpoint_array, checkpoint_array.c.array_version_id == array_version.c.id)
-        .join(checkpoint, checkpoint.c.id == checkpoint_array.c.checkpoint_id)
-        .join(dataset, dataset.c.id == checkpoint.c.dataset_id)
-        .where(dataset.c.uid == uid)
-        .group_by(array_version.c.manifest)
-    )
-    return {row.manifest: row[1] for row in connection.execute(query)}
 
 
 def find_arrays(

@@ -33,6 +33,7 @@ from minian_vc.names import near
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
 from minian_vc.repository import Repository
+from minian_vc.units import numberings
 from minian_vc.verbs.report import CheckReport
 
 if TYPE_CHECKING:
@@ -238,11 +239,11 @@ def _history_of(path: Path) -> tuple[History | None, dict[str, str], MinianVCErr
 
 def _history(repository: Repository, dataset: DatasetRow) -> History:
     with repository.catalog.read() as connection:
-        first_seen = queries.first_seen(connection, dataset.uid)
+        preceded, merges = numberings(queries.units_by_checkpoint(connection, dataset.uid))
         tags = queries.tags(connection, dataset.uid)
         row = queries.dataset_at(connection, dataset.path)
     latest = repository.checkpoint(row.latest).arrays if row and row.latest else ()
-    return History(first_seen, latest, frozenset(tag for given in tags.values() for tag in given))
+    return History(preceded, merges, latest, frozenset(tag for given in tags.values() for tag in given))
 
 
 def _manifests(repository: Repository, dataset: DatasetRow) -> dict[str, str]:
