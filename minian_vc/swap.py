@@ -71,11 +71,14 @@ def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
 
 
 def recover(staging: Path, displaced: Path) -> None:
-    """Complete swaps that were killed between their two renames."""
+    """Complete swaps that were killed between their two renames; a note that cannot be read is left for doctor."""
     for note in staging.glob(NOTE):
         if time.time() - note.stat().st_mtime < UNDER_WAY:
             continue
-        names = {key: Path(value) for key, value in json.loads(note.read_bytes()).items()}
+        try:
+            names = {key: Path(value) for key, value in json.loads(note.read_bytes()).items()}
+        except (ValueError, AttributeError, TypeError):  # damaged: doctor names it, and nothing else must stop for it
+            continue
         if not names["live"].exists() and names["staged"].exists():
             names["staged"].rename(names["live"])
         elif not names["live"].exists() and names["aside"].exists():

@@ -149,6 +149,18 @@ def test_without_a_staged_folder_the_old_one_comes_back(place: tuple[Path, Path,
     assert tree(live) == {"0": b"old"}
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"live": 1}'])
+def test_a_damaged_note_stops_nobody(place: tuple[Path, Path, Path], tmp_path: Path, content: bytes) -> None:
+    """What cannot be read is left where it is: the repository still opens, and doctor names it."""
+    _, live, staging = place
+    note = staging / "swap-1.json"
+    note.write_bytes(content)
+    os.utime(note, (LONG_AGO, LONG_AGO))
+    swap.recover(staging, tmp_path / "displaced")
+    assert note.read_bytes() == content
+    assert tree(live) == {"0": b"old"}
+
+
 @pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize(
     "make_error",
