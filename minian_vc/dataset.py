@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +16,7 @@ from minian_vc.diff import ArrayChange
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
-from minian_vc.repository import FOLDER, Repository, dataset_above, is_dataset
+from minian_vc.repository import Repository, dataset_above, datasets_below, is_dataset
 from minian_vc.units import UnitsEntry
 from minian_vc.verbs import check as checking
 from minian_vc.verbs import commit as committing
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Dataset", "datasets_below", "open_dataset"]
-
-SEARCH_DEPTH = 5
+__all__ = ["Dataset", "open_dataset"]
 
 
 class Dataset:
@@ -468,17 +466,3 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
             f"Datasets below it: {', '.join(below[:5])}." if below else "Nothing was changed. Check the path.",
         )
     return dataset
-
-
-def datasets_below(folder: Path, depth: int = SEARCH_DEPTH) -> Iterator[Path]:
-    """Yield the datasets at or below a folder, a few levels deep."""
-    if is_dataset(folder):
-        yield folder
-    elif depth:
-        try:
-            below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-        except OSError:
-            return
-        for path in below:
-            if path.name != FOLDER and not path.name.startswith("."):
-                yield from datasets_below(path, depth - 1)

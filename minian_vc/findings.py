@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Finding", "Severity", "worst"]
+__all__ = ["Finding", "Severity", "worst", "worst_first"]
 
 Severity = Literal["info", "warning", "error"]
 _ORDER: tuple[Severity, ...] = ("info", "warning", "error")
@@ -54,3 +54,8 @@ class Finding:
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """Return the gravest severity among findings, or None if there are none."""
     return max((finding.severity for finding in findings), key=_ORDER.index, default=None)
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings in order of severity, the gravest first, else as they came."""
+    return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity), reverse=True))

@@ -26,10 +26,11 @@ from minian_vc.zarr_format import is_zarr
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "Repository", "dataset_above", "is_dataset"]
+__all__ = ["FOLDER", "Repository", "dataset_above", "datasets_below", "is_dataset"]
 
 FOLDER = ".minian_vc"
 MIN_PREFIX = 4
+SEARCH_DEPTH = 5
 
 
 class Repository:
@@ -306,3 +307,17 @@ def dataset_above(folder: Path) -> Path | None:
         except OSError:  # not ours to look into
             continue
     return None
+
+
+def datasets_below(folder: Path, depth: int = SEARCH_DEPTH) -> Iterator[Path]:
+    """Yield the datasets at or below a folder, a few levels deep."""
+    if is_dataset(folder):
+        yield folder
+    elif depth:
+        try:
+            below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+        except OSError:
+            return
+        for path in below:
+            if path.name != FOLDER and not path.name.startswith("."):
+                yield from datasets_below(path, depth - 1)

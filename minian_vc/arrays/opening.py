@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import struct
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from minian_vc.model import ArrayVersion
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LeftOutWarning", "open_array", "open_together"]
+__all__ = ["LeftOutWarning", "levels_to_caller", "open_array", "open_together"]
 
 
 class LeftOutWarning(UserWarning):
@@ -117,8 +118,16 @@ def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion]
     return together
 
 
+def levels_to_caller() -> int:
+    """Return the stacklevel of whoever called into minian_vc: warnings point there."""
+    level = 1
+    while (sys._getframe(level).f_globals.get("__name__") or "").startswith("minian_vc."):
+        level += 1
+    return level
+
+
 def _say_left_out(together: xr.Dataset, plan: Alignment) -> None:
     if plan.left_out:
         together.attrs["left_out"] = json.dumps(plan.left_out)
         what = "; ".join(f"{name} without {', '.join(map(str, ids))}" for name, ids in plan.left_out.items())
-        warnings.warn(f"Common units only: {what}.", LeftOutWarning, stacklevel=4)
+        warnings.warn(f"Common units only: {what}.", LeftOutWarning, stacklevel=levels_to_caller())

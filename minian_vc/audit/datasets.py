@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minian_vc.audit import chunk_specs, coordinates, folders, numbering, reuse, unit_sets
 from minian_vc.audit.model import Grade, Rule, worst_grade
 from minian_vc.facts import ArrayFacts, DatasetFacts
-from minian_vc.findings import Finding, Severity
+from minian_vc.findings import Finding, worst_first
 
 __all__ = ["Audit", "audit"]
 
@@ -20,7 +20,6 @@ RULES: tuple[Rule, ...] = (
     *chunk_specs.RULES,
     *reuse.RULES,
 )
-_ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,10 @@ class Audit:
 
 def audit(dataset: DatasetFacts) -> Audit:
     """Apply all rules to a dataset."""
+    dataset = replace(dataset, arrays=tuple(sorted(dataset.arrays, key=lambda array: array.name)))
     found = [each for rule in RULES for each in rule(dataset)]
-    findings = sorted((each.finding for each in found), key=lambda finding: _ORDER.index(finding.severity))
-    return Audit(worst_grade(each.grade for each in found), tuple(findings), _groups(dataset))
+    findings = worst_first(each.finding for each in found)
+    return Audit(worst_grade(each.grade for each in found), findings, _groups(dataset))
 
 
 def _groups(dataset: DatasetFacts) -> tuple[dict[str, Any], ...]:

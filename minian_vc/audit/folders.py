@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
 from minian_vc.facts import ArrayFacts, DatasetFacts
+from minian_vc.findings import Severity
 from minian_vc.prediction import Fails, Unsure
 
 __all__ = ["RULES"]
@@ -27,7 +28,8 @@ def strange_folders(dataset: DatasetFacts) -> Iterator[Judged]:
         path = f"{dataset.where}/{array.folder}"
         if array.kind == "foreign":
             what = f"{array.folder} is no array; open_minian takes every folder for one and cannot open the dataset."
-            fix = f"mv '{path}' '{dataset.where}/..'"
+            ours = array.folder == ".minian_vc"
+            fix = "Give a dataset, not the folder above it." if ours else f"mv '{path}' '{dataset.where}/..'"
             yield judged("foreign-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
         elif array.kind == "leftover":
             what = f"{array.folder} was left behind by a save with chunks=; open_minian cannot open the dataset."
@@ -46,7 +48,7 @@ def broken_arrays(dataset: DatasetFacts) -> Iterator[Judged]:
     for array in dataset.arrays:
         if array.kind == "broken" and isinstance(array.opened, Fails):
             what = f"{array.name} cannot be opened ({array.opened.error}): {array.opened.why}."
-            fix = f"Restore it: minian-vc restore {array.name}@latest; or save it again."
+            fix = _bring_back(dataset, array)
             yield judged("array-unreadable", "error", what, [array.name], fix=fix, grade="unreadable")
         elif isinstance(array.opened, Unsure):
             what = f"{array.name} may not open: {array.opened.why}."
@@ -59,7 +61,7 @@ def uncertain_coordinates(dataset: DatasetFacts) -> Iterator[Judged]:
         for name, variable in array.coordinates.items():
             if isinstance(variable.contents, Fails | Unsure):
                 what = f"The coordinate {name} of {array.name} cannot be trusted: {variable.contents.why}."
-                fix = _bring_back(array)
+                fix = _bring_back(dataset, array)
                 yield judged(
                     "coordinate-damaged", "error", what, [array.name], dim=name, fix=fix, grade="contradictory"
                 )
@@ -76,11 +78,15 @@ def missing_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
             yield judged("save-in-progress", "warning", f"{count}: it is being saved.", [array.name], fix=SAVE)
         elif chunks.fill_value is None and array.metadata is not None and array.metadata.zarr_format == 2:
             what = f"{count} and there is no fill value: they read as whatever lies in memory."
-            yield judged("chunks-missing", "error", what, [array.name], fix=_bring_back(array))
+            yield judged("chunks-missing", "error", what, [array.name], fix=_bring_back(dataset, array))
         elif str(chunks.fill_value) == "NaN":
-            killed = " A save was killed, or the array was saved onto itself." if chunks.missing > 1 else ""
+            killed = " (a save was killed, or the array was saved onto itself)" if chunks.missing > 1 else ""
             yield judged(
-                "chunks-missing", "warning", f"{count}: they read as NaN.{killed}", [array.name], fix=_bring_back(array)
+                "chunks-missing",
+                "warning",
+                f"{count}: they read as NaN{killed}.",
+                [array.name],
+                fix=_bring_back(dataset, array),
             )
         else:
             what = f"{count}: they read as {chunks.fill_value}, and zarr leaves such chunks out on purpose."
@@ -95,30 +101,37 @@ def damaged_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
             what = (
                 f"{len(array.chunks.cut_off)} chunks of {array.name} are cut off ({listed(array.chunks.cut_off, 3)})."
             )
-            yield judged("chunks-cut-off", "error", what, [array.name], fix=_bring_back(array))
+            yield judged("chunks-cut-off", "error", what, [array.name], fix=_bring_back(dataset, array))
         if array.chunks.unfinished and recent:
             yield judged("save-in-progress", "warning", f"{array.name} is being saved.", [array.name], fix=SAVE)
         elif array.chunks.unfinished:
             what = f"A save of {array.name} was killed: {listed(array.chunks.unfinished, 3)} was left behind."
-            yield judged("save-killed", "warning", what, [array.name], fix=_bring_back(array))
+            yield judged("save-killed", "warning", what, [array.name], fix=_bring_back(dataset, array))
 
 
 def stale_metadata(dataset: DatasetFacts) -> Iterator[Judged]:
     """Consolidated metadata that are not the arrays' own, as each save with chunks= leaves them."""
     stale = [array for array in dataset.arrays if array.stale]
-    if not stale:
-        return
-    names = [array.name for array in stale]
-    what = (
-        f"The .zmetadata of {listed(names)} is stale ({stale[0].stale[0]}): plain xarray.open_zarr reads wrong values. "
-        "open_minian reads the data rightly."
-    )
-    if not dataset.now_ns:  # recorded versions are opened by their own metadata
-        yield judged("stale-metadata", "info", what, names)
-        return
-    folder = stale[0].folder if len(stale) == 1 else "ARRAY.zarr"
-    fix = f"""python -c "import zarr; zarr.consolidate_metadata('{dataset.where}/{folder}')\""""
-    yield judged("stale-metadata", "warning", what, names, fix=fix)
+    wrong = [array for array in stale if _misleads(array)]
+    sides: tuple[tuple[list[ArrayFacts], Severity], ...]
+    sides = ((wrong, "warning"), ([array for array in stale if array not in wrong], "info"))
+    for arrays, severity in sides:
+        if not arrays:
+            continue
+        names = [array.name for array in arrays]
+        effect = "plain xarray.open_zarr reads wrong values" if arrays is wrong else "it changes nothing that is read"
+        what = f"The .zmetadata of {listed(names)} is stale ({arrays[0].stale[0]}): {effect}."
+        paths = [f"{dataset.where}/{array.folder}" for array in arrays]
+        fix = f'python -c "import zarr; [zarr.consolidate_metadata(path) for path in {paths}]"'
+        if dataset.now_ns:
+            yield judged("stale-metadata", severity, what, names, fix=fix)
+        else:  # recorded versions are opened by their own metadata
+            yield judged("stale-metadata", "info", what, names)
+
+
+def _misleads(array: ArrayFacts) -> bool:
+    """Tell whether values would be read wrongly; another fill value alone is read only where chunks are missing."""
+    return any("fill_value" not in text or ";" in text for text in array.stale) or bool(array.chunks.missing)
 
 
 def names(dataset: DatasetFacts) -> Iterator[Judged]:
@@ -131,8 +144,7 @@ def names(dataset: DatasetFacts) -> Iterator[Judged]:
         owners.setdefault(inner, []).append(array.folder)
         if inner != array.name:
             what = f"{array.folder} holds an array called {inner}: open_minian gives it under that name."
-            fix = f"minian-vc restore {array.name}@latest --as {array.name} renames the array too."
-            yield judged("folder-renamed", "info", what, [array.name], fix=fix)
+            yield judged("folder-renamed", "info", what, [array.name])
     for inner, folders in owners.items():
         if len(folders) > 1:
             what = f"{listed(folders)} all hold an array called {inner}: open_minian reads all their data to compare."
@@ -151,11 +163,13 @@ def curiosities(dataset: DatasetFacts) -> Iterator[Judged]:
             yield judged("bytes-not-kept", "info", what, [array.name])
         if array.variable is not None and not array.variable.size:
             what = f"{array.name} has no values: {array.variable.sizes}."
-            yield judged("array-empty", "warning", what, [array.name])
+            yield judged("array-empty", "warning", what, [array.name], fix=f"Save {array.name} again, or remove it.")
 
 
-def _bring_back(array: ArrayFacts) -> str:
-    return f"minian-vc restore {array.name}@latest"
+def _bring_back(dataset: DatasetFacts, array: ArrayFacts) -> str:
+    if dataset.history is not None:
+        return f"minian-vc restore {array.name}@latest"
+    return f"Save {array.name} again."
 
 
 def _is_recent(dataset: DatasetFacts, array: ArrayFacts) -> bool:

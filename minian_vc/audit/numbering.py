@@ -45,6 +45,11 @@ def two_numberings(dataset: DatasetFacts) -> Iterator[Judged]:
     yield from _sets_of_two(dataset) or _merged_between(dataset)
 
 
+def is_one_numbering(dataset: DatasetFacts) -> bool:
+    """Tell whether nothing speaks for certain against one numbering of the current arrays."""
+    return not any(each.finding.severity == "error" for each in two_numberings(dataset))
+
+
 def _sets_of_two(dataset: DatasetFacts) -> list[Judged]:
     """Unit sets of which neither holds the other: updates only drop units, so these are two numberings."""
     groups: dict[frozenset[object], list[str]] = {}
@@ -55,10 +60,10 @@ def _sets_of_two(dataset: DatasetFacts) -> list[Judged]:
             continue
         what = (
             f"{listed(group)} and {listed(against)} have units of two numberings: {group[0]} alone has "
-            f"{_runs(first - second)}, {against[0]} alone {_runs(second - first)}, and updates only drop units. "
-            "A merge, or another recording, came between them: equal ids are not the same cells."
+            f"{_runs(first - second)}, {against[0]} alone {_runs(second - first)}, and updates only drop units: "
+            "a merge, or another recording, came between them, and equal ids are not the same cells."
         )
-        fix = f"Load them apart: minian_vc.check(path).load({group}); when the numbering changed: minian-vc units"
+        fix = f"Load {listed(group)} and {listed(against)} apart; when the numbering changed: minian-vc units"
         arrays = [*group, *against]
         return [judged("numbering-differs", "error", what, arrays, dim=UNIT, fix=fix, grade="contradictory")]
     return []

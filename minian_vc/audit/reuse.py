@@ -18,8 +18,8 @@ def reused_folder(dataset: DatasetFacts) -> Iterator[Judged]:
     recorded = {array.name: array for array in dataset.history.latest} if dataset.history else {}
     pairs = [(a, recorded[a.name]) for a in dataset.readable if a.name in recorded]
     rewritten = [(a, old) for a, old in pairs if a.manifest != old.manifest]
-    changes = {array.name: _changes(array, old) for array, old in rewritten}
-    if not rewritten or not all(changes.values()):
+    changes = {array.name: change for array, old in rewritten if (change := _changes(array, old)) is not None}
+    if not changes or not all(changes.values()):
         return
     what = "; ".join(f"{name}: {change}" for name, change in list(changes.items())[:3])
     yield judged(
@@ -36,17 +36,19 @@ def reused_folder(dataset: DatasetFacts) -> Iterator[Judged]:
 RULES: tuple[Rule, ...] = (reused_folder,)
 
 
-def _changes(array: ArrayFacts, old: ArrayVersion) -> str:
-    """Say in which of frames, picture and session an array is another than its last recorded version."""
+def _changes(array: ArrayFacts, old: ArrayVersion) -> str | None:
+    """Say in which of frames, picture and session an array is another than its last recorded version.
+
+    None where it cannot tell: it has neither frames nor a session, and its picture is as large as before.
+    """
     now = array.variable.sizes if array.variable else {}
     before = dict(zip(old.dims, old.shape, strict=True))
-    found = [
-        f"{dim} {before[dim]} → {now[dim]}"
-        for dim in DIMS
-        if dim in before and now.get(dim, before[dim]) != before[dim]
-    ]
+    shared = [dim for dim in DIMS if dim in before and dim in now]
+    found = [f"{dim} {before[dim]} → {now[dim]}" for dim in shared if before[dim] != now[dim]]
+    known = "frame" in shared
     for name, was in (("session", old.session), ("animal", old.animal)):
         text = array.text(name)
-        if was is not None and text is not None and text != was:
-            found.append(f"{name} {was} → {text}")
-    return ", ".join(found)
+        if was is not None and text is not None:
+            known = True
+            found += [f"{name} {was} → {text}"] if text != was else []
+    return ", ".join(found) if found or known else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from minian_vc.audit.datasets import Audit
 from minian_vc.audit.model import Judged, judged, listed, worst_grade
+from minian_vc.findings import worst_first
 from minian_vc.prediction import Bundle, Fails, Unsure
 
 __all__ = ["SessionFacts", "audit_sessions"]
@@ -30,7 +31,7 @@ class SessionFacts:
     dtypes: dict[str, str] = field(default_factory=dict)
     scalars: dict[str, str] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
-    nbytes: int = 0
+    padded: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -51,8 +52,8 @@ class SessionFacts:
             if not variable.dims and name in opened.coordinates
         }
         dtypes = {name: variable.dtype.name for name, variable in opened.data.items()}
-        nbytes = sum(variable.size * variable.dtype.itemsize for variable in opened.data.values())
-        return cls(path, key, problem, ignored, dict(opened.sizes), dtypes, scalars, parents, nbytes)
+        padded = tuple(name for name, variable in opened.data.items() if variable.padded)
+        return cls(path, key, problem, ignored, dict(opened.sizes), dtypes, scalars, parents, padded)
 
 
 def audit_sessions(datasets: Sequence[SessionFacts], index_dims: Sequence[str], root: str) -> Audit:
@@ -63,13 +64,12 @@ def audit_sessions(datasets: Sequence[SessionFacts], index_dims: Sequence[str], 
         *_same_keys(datasets, index_dims),
         *_ignored(datasets),
         *_moved(datasets, index_dims),
+        *_padded(datasets),
         *_missing_arrays(datasets),
         *_dtypes(datasets),
         *_sizes(datasets, index_dims),
     ]
-    order = ("error", "warning", "info")
-    findings = sorted((each.finding for each in found), key=lambda finding: order.index(finding.severity))
-    return Audit(worst_grade(each.grade for each in found), tuple(findings))
+    return Audit(worst_grade(each.grade for each in found), worst_first(each.finding for each in found))
 
 
 def _nothing(datasets: Sequence[SessionFacts], root: str) -> Iterator[Judged]:
@@ -95,6 +95,7 @@ def _broken(datasets: Sequence[SessionFacts]) -> Iterator[Judged]:
 
 
 def _same_keys(datasets: Sequence[SessionFacts], index_dims: Sequence[str]) -> Iterator[Judged]:
+    by_path = {dataset.path: dataset for dataset in datasets}
     by_key: dict[tuple[str, ...], list[str]] = {}
     for dataset in datasets:
         if dataset.key is not None:
@@ -103,7 +104,8 @@ def _same_keys(datasets: Sequence[SessionFacts], index_dims: Sequence[str]) -> I
         if len(paths) > 1:
             named = ", ".join(f"{dim} {value}" for dim, value in zip(index_dims, key, strict=True))
             what = f"{listed(paths)} are all {named}: only the last of them, {paths[-1]}, is in the result."
-            fix = f"Move the copy out of the root, e.g. mv '{paths[0]}' elsewhere; or index by more coordinates."
+            copies = [path for path in paths if _has_moved(by_path[path])] or ["one of them"]
+            fix = f"Move {listed(copies)} out of the root, or index by more coordinates."
             yield judged("same-key", "error", what, fix=fix, grade="contradictory")
 
 
@@ -125,6 +127,21 @@ def _moved(datasets: Sequence[SessionFacts], index_dims: Sequence[str]) -> Itera
                 what = f"{dataset.path} says that its {name} is {value}, and lies in {folder}: moved, or renamed."
                 fix = f"Rename the folder to {value}, or renew the coordinates: minian.utilities.update_meta"
                 yield judged("folder-moved", "warning", what, dim=name, fix=fix)
+
+
+def _has_moved(dataset: SessionFacts) -> bool:
+    """Tell whether a dataset's session or animal is another than its folder's name: the copy, of two with one key."""
+    places = {name: dataset.parents[place] for name, place in PLACES.items() if len(dataset.parents) >= -place}
+    return any(dataset.scalars.get(name, folder) != folder for name, folder in places.items())
+
+
+def _padded(datasets: Sequence[SessionFacts]) -> Iterator[Judged]:
+    """Datasets whose own arrays differ in units or frames."""
+    for dataset in datasets:
+        if dataset.padded:
+            what = f"{listed(dataset.padded)} in {dataset.path} would be padded with NaN within the dataset."
+            fix = f"minian-vc check '{dataset.path}'"
+            yield judged("dataset-padded", "warning", what, dataset.padded, fix=fix, grade="alignable")
 
 
 def _missing_arrays(datasets: Sequence[SessionFacts]) -> Iterator[Judged]:

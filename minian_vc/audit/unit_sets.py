@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minian_vc.audit.model import Grade, Judged, Rule, judged, listed
-from minian_vc.audit.numbering import current, is_copy
-from minian_vc.facts import DatasetFacts
+from minian_vc.audit.numbering import current, is_copy, is_one_numbering
+from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.findings import Severity
 from minian_vc.units import as_runs, in_order
 
@@ -19,9 +19,9 @@ UNIT = "unit_id"
 def subsets(dataset: DatasetFacts) -> Iterator[Judged]:
     """Some arrays have units that others dropped: A as the notebook leaves it."""
     arrays = current(dataset)
-    if not arrays:
+    if not arrays or not is_one_numbering(dataset):
         return
-    least = min(arrays, key=lambda a: len(a.unit_ids or ()))
+    least = _with_fewest(arrays)
     common = set(least.unit_ids or ())
     fewer = [a.name for a in arrays if set(a.unit_ids or ()) == common]
     larger: dict[frozenset[Any], list[str]] = {}
@@ -29,11 +29,10 @@ def subsets(dataset: DatasetFacts) -> Iterator[Judged]:
         if set(array.unit_ids or ()) > common:
             larger.setdefault(frozenset(set(array.unit_ids or ()) - common), []).append(array.name)
     for extra, names in larger.items():
-        dropped = as_runs(in_order(extra))
+        has, units = ("has" if len(names) == 1 else "have"), ("unit" if len(extra) == 1 else "units")
         what = (
-            f"{listed(names)} still {'has' if len(names) == 1 else 'have'} {len(extra)} "
-            f"unit{'s' if len(extra) > 1 else ''} that {listed(fewer)} dropped ({dropped}); open_minian pads "
-            f"{listed(fewer)} with NaN."
+            f"{listed(names)} still {has} {len(extra)} {units} that {listed(fewer)} dropped "
+            f"({as_runs(in_order(extra))}); open_minian pads {listed(fewer)} with NaN."
         )
         fix = f'{names[0]} = {names[0]}.sel(unit_id={least.name}.coords["unit_id"].values)'
         grade: Grade = "alignable" if common else "contradictory"
@@ -44,15 +43,18 @@ def subsets(dataset: DatasetFacts) -> Iterator[Judged]:
 def orders(dataset: DatasetFacts) -> Iterator[Judged]:
     """The same units in another order: who pairs by position pairs the wrong cells."""
     arrays = [array for array in current(dataset) if array.unit_ids]
-    common = set.intersection(*(set(a.unit_ids or ()) for a in arrays)) if arrays else set()
-    by_order: dict[tuple[object, ...], list[str]] = {}
+    if not arrays or not is_one_numbering(dataset):
+        return
+    least = _with_fewest(arrays)
+    common = set(least.unit_ids or ())
+    by_order: dict[tuple[Any, ...], list[str]] = {}
     for array in arrays:
         by_order.setdefault(tuple(u for u in array.unit_ids or () if u in common), []).append(array.name)
     if len(by_order) > 1:
-        (_, first), (_, second), *_ = by_order.items()
-        shown = "; ".join(f"{listed(names)}: {as_runs(list(units))}" for units, names in by_order.items())  # type: ignore[arg-type]
+        shown = "; ".join(f"{listed(names)}: {as_runs(units)}" for units, names in by_order.items())
         what = f"The units are not in one order ({shown}); by position they would be paired wrongly."
-        fix = f'{second[0]} = {second[0]}.sel(unit_id={first[0]}.coords["unit_id"].values)'
+        other = next(names[0] for names in by_order.values() if least.name not in names)
+        fix = f'{other} = {other}.sel(unit_id={least.name}.coords["unit_id"].values)'
         every = [name for names in by_order.values() for name in names]
         yield judged("order-differs", "warning", what, every, dim=UNIT, fix=fix, grade="alignable")
 
@@ -73,6 +75,10 @@ def earlier_copies(dataset: DatasetFacts) -> Iterator[Judged]:
         )
         fix = "Load what belongs together: minian_vc.check(path).load()"
         yield judged("earlier-copies", "info", what, copies, dim=UNIT, fix=fix, grade="alignable")
+
+
+def _with_fewest(arrays: Sequence[ArrayFacts]) -> ArrayFacts:
+    return min(arrays, key=lambda array: len(array.unit_ids or ()))
 
 
 RULES: tuple[Rule, ...] = (subsets, orders, earlier_copies)

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from minian_vc.cli.output import as_json, current_folder, find_dataset, print_json
-from minian_vc.dataset import datasets_below
-from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.errors import InvalidInputError
 from minian_vc.repository import is_dataset
 from minian_vc.verbs.check import PATTERN, check_folder
 from minian_vc.verbs.check import check as check_paths
@@ -42,8 +41,7 @@ def check(targets: tuple[str, ...], dataset: str | None, index_dims: str | None,
 
 def _report(targets: tuple[str, ...], dataset: str | None, index_dims: str | None, pattern: str) -> CheckReport:
     if index_dims is not None:
-        dims = [dim.strip() for dim in index_dims.split(",") if dim.strip()]
-        return check_paths(*(targets or (current_folder(),)), index_dims=dims, pattern=pattern)
+        return check_paths(*(targets or (current_folder(),)), index_dims=index_dims, pattern=pattern)
     if not targets:
         here = current_folder()
         return check_folder(here) if dataset is None and is_dataset(here) else find_dataset(dataset).check()
@@ -52,8 +50,6 @@ def _report(targets: tuple[str, ...], dataset: str | None, index_dims: str | Non
         return find_dataset(dataset).check(*specs)
     if specs:
         raise InvalidInputError("Folders and recorded versions cannot be checked together.", "Give one kind of them.")
-    for target in targets:
-        _refuse_folder_of_datasets(Path(target))
     return check_paths(*targets)
 
 
@@ -70,18 +66,6 @@ def _is_spec(target: str) -> bool:
             f"Write ./{target} for the folder.",
         )
     return not exists
-
-
-def _refuse_folder_of_datasets(path: Path) -> None:
-    """Refuse a folder above datasets: each of them would be taken for an array."""
-    if not path.exists():
-        raise NotFoundError(f"There is no {path}.", "Check the path.")
-    below = [] if is_dataset(path) else [str(each) for each in datasets_below(path)]
-    if below:
-        raise InvalidInputError(
-            f"{path} is not a dataset; datasets lie below it: {', '.join(below[:5])}.",
-            f"Check one of them, or all as for open_minian_mf: minian-vc check {path} --index-dims animal,session",
-        )
 
 
 COMMANDS = (check,)

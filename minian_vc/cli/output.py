@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from minian_vc.dataset import Dataset, datasets_below, open_dataset
+from minian_vc.dataset import Dataset, open_dataset
 from minian_vc.errors import InvalidInputError, MinianVCError, NotFoundError
-from minian_vc.repository import Repository, is_dataset
+from minian_vc.repository import Repository, datasets_below, is_dataset
 
 __all__ = [
     "as_json",

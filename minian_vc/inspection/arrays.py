@@ -122,17 +122,24 @@ def _stale(files: ArrayFiles) -> Iterator[str]:
         consolidated = json.loads(files[".zmetadata"])["metadata"]
         for key, document in consolidated.items():
             own = json.loads(files[key]) if key in files else None
-            if own != document:
+            if _filled_in(own) != _filled_in(document):
                 yield f"{key}: {_difference(document, own)}"
     except (ValueError, TypeError, KeyError, AttributeError):
         yield ".zmetadata is no consolidated metadata"
+
+
+def _filled_in(document: Any) -> Any:
+    """Return a metadata document with what it may leave out: zarr 3 writes the separator, zarr 2 does not."""
+    is_array = isinstance(document, dict) and "chunks" in document
+    return {"dimension_separator": ".", **document} if is_array else document
 
 
 def _difference(consolidated: Any, own: Any) -> str:
     if not isinstance(own, dict) or not isinstance(consolidated, dict):
         return "it is missing" if own is None else "it is another"
     differing = [name for name in sorted({*consolidated, *own}) if consolidated.get(name) != own.get(name)]
-    return ", ".join(f"{name} {own.get(name)}, not {consolidated.get(name)}" for name in differing)
+    shown = [f"{name} {json.dumps(own.get(name))}, not {json.dumps(consolidated.get(name))}" for name in differing]
+    return "; ".join(shown)
 
 
 def renamed(array: ArrayFacts, new: str) -> ArrayFacts:

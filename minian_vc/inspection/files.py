@@ -16,6 +16,7 @@ __all__ = ["FilesOnDisk", "FilesStored", "open_file"]
 
 
 SMALL = 1 << 14
+DEPTH = 1  # an array folder may be a link, and so may the folder of its chunks
 NETCDF = (b"CDF", b"\x89HDF\r\n\x1a\n")
 READERS = frozenset({".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".zarr", ".grib", ".grb", ".grb2"})
 
@@ -108,7 +109,7 @@ class FilesOnDisk(ArrayFiles):
             if not entries and prefix:
                 sizes[prefix] = 0
             for entry in entries:
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=prefix.count("/") < DEPTH):  # deeper links could go round in circles
                     pending.append(f"{prefix}{entry.name}/")
                     continue
                 try:

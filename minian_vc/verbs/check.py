@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING
 
 from minian_vc.arrays.opening import open_together
 from minian_vc.audit import Audit, SessionFacts, audit, audit_sessions
-from minian_vc.audit.model import worst_grade
+from minian_vc.audit.model import listed, worst_grade
 from minian_vc.audit.numbering import is_copy
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import BusyError, InvalidInputError, MinianVCError, NotFoundError
 from minian_vc.facts import ArrayFacts, DatasetFacts, History
-from minian_vc.findings import Finding, worst
+from minian_vc.findings import Finding, worst, worst_first
 from minian_vc.inspection import (
     FilesStored,
     as_version,
-    datasets_below,
     look_at_array,
     look_at_file,
     look_at_folder,
+    opened_below,
     renamed,
 )
 from minian_vc.model import ArrayVersion
 from minian_vc.names import near
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
-from minian_vc.repository import Repository
-from minian_vc.units import numberings
+from minian_vc.repository import Repository, datasets_below, is_dataset
+from minian_vc.units import ArrayUnits, numberings
 from minian_vc.verbs.report import CheckReport
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ PATTERN = "minian$"  # open_minian_mf's own default
 
 
 def check(
-    *paths: str | os.PathLike[str], index_dims: Sequence[str] | None = None, pattern: str = PATTERN
+    *paths: str | os.PathLike[str], index_dims: Sequence[str] | str | None = None, pattern: str = PATTERN
 ) -> CheckReport:
     """Say what MiniAn's loading would do with a dataset, and which of its arrays belong together.
 
@@ -57,7 +57,8 @@ def check(
     *paths : path
         Dataset folders. With ``index_dims`` one root, below which the datasets lie.
     index_dims : sequence of str, optional
-        As for ``open_minian_mf``: the coordinates by which datasets are told apart, such as ``["animal", "session"]``.
+        As for ``open_minian_mf``: the coordinates by which datasets are told apart, such as ``["animal", "session"]``,
+        or ``"animal,session"``.
     pattern : str
         As for ``open_minian_mf``: a regular expression that the names of datasets fit.
 
@@ -83,7 +84,8 @@ def check(
     if index_dims is not None:
         if len(existing) != 1:
             raise InvalidInputError("With index_dims, one root is checked.", "Give the folder above all sessions.")
-        return check_sessions(existing[0], index_dims, pattern)
+        dims = index_dims.split(",") if isinstance(index_dims, str) else index_dims
+        return check_sessions(existing[0], [dim.strip() for dim in dims if dim.strip()], pattern)
     reports = [check_folder(path) for path in existing]
     if len(reports) == 1:
         return reports[0]
@@ -99,7 +101,11 @@ def check_folder(path: Path) -> CheckReport:
     history, manifests, problem = _history_of(path)
     facts = look_at_folder(path, time.time_ns(), history)
     arrays = tuple(replace(array, manifest=manifests.get(array.folder)) for array in facts.arrays)
-    return _report(replace(facts, arrays=arrays), problem)
+    findings = _datasets_below(path)
+    if problem is not None:
+        what = f"The history of {path} cannot be asked: {problem.message}"
+        findings.append(Finding("history-unavailable", "info", what, fix="minian-vc doctor"))
+    return _report(replace(facts, arrays=arrays), findings)
 
 
 def check_versions(
@@ -117,14 +123,16 @@ def check_versions(
         facts = look_at_version(repository, version)
         twice = counts.count(version.name) > 1
         arrays.append(renamed(facts, f"{version.name}_{revision}") if twice else facts)
-    return _report(DatasetFacts(where, tuple(arrays), named=named, history=_history(repository, dataset)))
+    history = replace(_history(repository, dataset), latest=())  # what came later says nothing about these
+    return _report(DatasetFacts(where, tuple(arrays), named=named, history=history))
 
 
 def audit_versions(
     repository: Repository, dataset: DatasetRow, arrays: Iterable[ArrayVersion], parent: Sequence[ArrayVersion]
 ) -> Audit:
     """Audit the arrays of a checkpoint that is about to be recorded."""
-    history = replace(_history(repository, dataset), latest=tuple(parent))
+    arrays = list(arrays)
+    history = replace(_history(repository, dataset, arrays), latest=tuple(parent))
     facts = tuple(look_at_version(repository, version) for version in arrays)
     return audit(DatasetFacts(dataset.path, facts, history=history))
 
@@ -144,8 +152,9 @@ def check_sessions(root: Path, index_dims: Sequence[str], pattern: str = PATTERN
     except re.error as error:
         raise InvalidInputError(f"{pattern!r} is no regular expression: {error}.", "Try 'minian$'.") from None
     facts: list[SessionFacts] = []
+    nbytes = 0
     opened: dict[str, Bundle | Fails | Unsure] = {}
-    for below in datasets_below(str(root), compiled):
+    for below in opened_below(str(root), compiled):
         key, problem = None, below.opened if not isinstance(below.opened, Bundle) else None
         if isinstance(below.opened, Bundle):
             try:
@@ -154,9 +163,9 @@ def check_sessions(root: Path, index_dims: Sequence[str], pattern: str = PATTERN
                 problem = failure
         facts.append(SessionFacts.of(below.path, below.opened, key, problem, below.ignored, below.parents))
         opened[below.path] = below.opened
+        nbytes += below.nbytes
     found = audit_sessions(facts, index_dims, str(root))
     outcome = predict_sessions(list(opened.items()), index_dims)
-    nbytes = sum(dataset.nbytes for dataset in facts)
     return CheckReport(str(root), found.grade, found.findings, {"open_minian_mf": outcome}, nbytes)
 
 
@@ -169,7 +178,17 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _report(facts: DatasetFacts, problem: MinianVCError | None = None) -> CheckReport:
+def _datasets_below(path: Path) -> list[Finding]:
+    """Say that a folder is no dataset, but lies above some: each of them would be taken for an array."""
+    below = [] if is_dataset(path) else [str(each) for each in datasets_below(path)]
+    if not below:
+        return []
+    what = f"{path} is not a dataset; datasets lie below it: {listed(below, 5)}."
+    fix = f"minian-vc check '{below[0]}'; or all, as for open_minian_mf: minian-vc check '{path}' --index-dims animal,session"
+    return [Finding("not-a-dataset", "error", what, fix=fix)]
+
+
+def _report(facts: DatasetFacts, more: Sequence[Finding] = ()) -> CheckReport:
     found, prediction = audit(facts), _predict(facts)
     findings, grade = found.findings, found.grade
     merge = prediction["merge"]
@@ -177,9 +196,7 @@ def _report(facts: DatasetFacts, problem: MinianVCError | None = None) -> CheckR
         what = f"open_minian would raise {merge.error}: {'; '.join(merge.why)}."
         findings = (Finding("merge-fails", "error", what, fix="Load with return_dict=True."), *findings)
         grade = worst_grade((grade, "contradictory"))
-    if problem is not None:
-        what = f"The history of {facts.where} cannot be asked: {problem.message}"
-        findings = (*findings, Finding("history-unavailable", "info", what, fix="minian-vc doctor"))
+    findings = worst_first((*more, *findings))
     return CheckReport(
         where=facts.where,
         grade=grade,
@@ -237,9 +254,13 @@ def _history_of(path: Path) -> tuple[History | None, dict[str, str], MinianVCErr
         return None, {}, error
 
 
-def _history(repository: Repository, dataset: DatasetRow) -> History:
+def _history(repository: Repository, dataset: DatasetRow, coming: Sequence[ArrayVersion] = ()) -> History:
+    """Return what the catalog knows; ``coming`` are the arrays of the checkpoint that is about to be recorded."""
     with repository.catalog.read() as connection:
-        preceded, merges = numberings(queries.units_by_checkpoint(connection, dataset.uid))
+        steps = queries.units_by_checkpoint(connection, dataset.uid)
+        if coming:
+            steps.append(("coming", {a.name: ArrayUnits(a.manifest, a.unit_ids) for a in coming}))
+        preceded, merges = numberings(steps)
         tags = queries.tags(connection, dataset.uid)
         row = queries.dataset_at(connection, dataset.path)
     latest = repository.checkpoint(row.latest).arrays if row and row.latest else ()
@@ -251,7 +272,8 @@ def _manifests(repository: Repository, dataset: DatasetRow) -> dict[str, str]:
     working = repository.working_folder(dataset.path)
     found = {}
     for folder, stats in working.scan().arrays.items():
-        manifest = working.records.clean_manifest(folder, stats, with_bytes=False)
+        records = working.records
+        manifest = records.manifest_of(folder, stats) or records.clean_manifest(folder, stats, with_bytes=False)
         if manifest is not None:
             found[folder] = manifest
     return found

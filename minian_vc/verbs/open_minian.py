@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minian_vc.arrays.opening import open_array
+from minian_vc.arrays.opening import levels_to_caller, open_array
 from minian_vc.errors import UnreadableError
+from minian_vc.findings import Finding
 from minian_vc.inspection import as_version, look_at_folder
 from minian_vc.verbs.check import check
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["open_minian"]
+
+WARNED = frozenset(  # what opening coherently does not mend
+    {"array-empty", "chunks-cut-off", "chunks-missing", "coordinate-missing", "foreign-folder", "leftover-folder"}
+    | {"numbering-uncertain", "save-in-progress", "save-killed"}
+)
 
 
 def open_minian(
@@ -50,7 +56,7 @@ def open_minian(
     Warns
     -----
     UserWarning
-        What was found and does not prevent opening: missing chunks, folders that are no arrays.
+        What was found and is not mended by opening coherently: missing chunks, a save in progress.
 
     References
     ----------
@@ -70,7 +76,7 @@ def open_minian(
     return {name: open_array(as_version(array), array.files).rename(name) for name, array in named.items()}
 
 
-def _warn(findings: tuple[object, ...]) -> None:
+def _warn(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        if getattr(finding, "severity", "info") != "info":
-            warnings.warn(str(getattr(finding, "message", finding)), UserWarning, stacklevel=3)
+        if finding.code in WARNED:
+            warnings.warn(finding.message, UserWarning, stacklevel=levels_to_caller())

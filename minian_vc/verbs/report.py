@@ -149,5 +149,4 @@ class CheckReport:
         first = grave[0]
         more = f" And {len(grave) - 1} more." if len(grave) > 1 else ""
         kind = UnreadableError if self.grade == "unreadable" else ConflictError
-        hint = " ".join(x for x in (first.fix, "Or name the arrays to load: load([…]).") if x)
-        return kind(f"{self.where}: {first.message}{more}", hint)
+        return kind(f"{self.where}: {first.message}{more}", first.fix)
