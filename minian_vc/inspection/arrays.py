@@ -67,7 +67,7 @@ def _kind(folder: str, files: ArrayFiles, opened: Bundle | Fails | Unsure) -> Ki
         return "leftover"
     if "zarr.json" in files:
         return "format-3"
-    parts = {key.rpartition("/")[2] for key in files}
+    parts = {key.rpartition("/")[2] for key in files if key.count("/") < 2}  # what lies deeper is not this folder's
     return "broken" if parts & zarr_format.METADATA_NAMES or folder.endswith(".zarr") else "foreign"
 
 

@@ -14,10 +14,9 @@ from minian_vc.arrays.opening import open_together
 from minian_vc.audit import Audit, SessionFacts, audit, audit_sessions
 from minian_vc.audit.model import listed, worst_grade
 from minian_vc.audit.numbering import is_copy
-from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.errors import BusyError, InvalidInputError, MinianVCError, NotFoundError
-from minian_vc.facts import ArrayFacts, DatasetFacts, History
+from minian_vc.errors import BusyError, InvalidInputError, NotFoundError
+from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.findings import Finding, worst, worst_first
 from minian_vc.inspection import (
     FilesStored,
@@ -33,7 +32,7 @@ from minian_vc.names import near
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
 from minian_vc.repository import Repository, datasets_below, is_dataset
-from minian_vc.units import ArrayUnits, numberings
+from minian_vc.verbs.known_history import history_of, known_history
 from minian_vc.verbs.report import CheckReport
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def check_folder(path: Path) -> CheckReport:
     """Check the dataset at a path, as it is on disk."""
     if path.is_file():
         return _report(look_at_file(path))
-    history, manifests, problem = _history_of(path)
+    history, manifests, problem = history_of(path)
     facts = look_at_folder(path, time.time_ns(), history)
     arrays = tuple(replace(array, manifest=manifests.get(array.folder)) for array in facts.arrays)
     findings = _datasets_below(path)
@@ -123,7 +122,7 @@ def check_versions(
         facts = look_at_version(repository, version)
         twice = counts.count(version.name) > 1
         arrays.append(renamed(facts, f"{version.name}_{revision}") if twice else facts)
-    history = replace(_history(repository, dataset), latest=())  # what came later says nothing about these
+    history = replace(known_history(repository, dataset), latest=())  # what came later says nothing about these
     return _report(DatasetFacts(where, tuple(arrays), named=named, history=history))
 
 
@@ -132,7 +131,7 @@ def audit_versions(
 ) -> Audit:
     """Audit the arrays of a checkpoint that is about to be recorded."""
     arrays = list(arrays)
-    history = replace(_history(repository, dataset, arrays), latest=tuple(parent))
+    history = replace(known_history(repository, dataset, arrays), latest=tuple(parent))
     facts = tuple(look_at_version(repository, version) for version in arrays)
     return audit(DatasetFacts(dataset.path, facts, history=history))
 
@@ -184,7 +183,7 @@ def _datasets_below(path: Path) -> list[Finding]:
     if not below:
         return []
     what = f"{path} is not a dataset; datasets lie below it: {listed(below, 5)}."
-    fix = f"minian-vc check '{below[0]}'; or all, as for open_minian_mf: minian-vc check '{path}' --index-dims animal,session"
+    fix = f"minian-vc check '{below[0]}'; or all of them: minian-vc check '{path}' --index-dims animal,session"
     return [Finding("not-a-dataset", "error", what, fix=fix)]
 
 
@@ -234,46 +233,3 @@ def _load(facts: DatasetFacts, names: Sequence[str] | None) -> xr.Dataset:
     versions = [as_version(array) for array in chosen]
     files = {array.name: array.files for array in chosen}
     return open_together(versions, lambda version: files[version.name])
-
-
-# -- history ----------------------------------------------------------------------------------
-
-
-def _history_of(path: Path) -> tuple[History | None, dict[str, str], MinianVCError | None]:
-    """Return what the catalog knows about a folder, the manifests of its unchanged arrays, and what went wrong."""
-    path = path.resolve()
-    try:
-        repository = Repository.find(path)
-        row = repository.dataset_row(repository.relative(path))
-        if row.latest is None:
-            return None, {}, None
-        return _history(repository, row), _manifests(repository, row), None
-    except (NotFoundError, InvalidInputError):
-        return None, {}, None
-    except MinianVCError as error:
-        return None, {}, error
-
-
-def _history(repository: Repository, dataset: DatasetRow, coming: Sequence[ArrayVersion] = ()) -> History:
-    """Return what the catalog knows; ``coming`` are the arrays of the checkpoint that is about to be recorded."""
-    with repository.catalog.read() as connection:
-        steps = queries.units_by_checkpoint(connection, dataset.uid)
-        if coming:
-            steps.append(("coming", {a.name: ArrayUnits(a.manifest, a.unit_ids) for a in coming}))
-        preceded, merges = numberings(steps)
-        tags = queries.tags(connection, dataset.uid)
-        row = queries.dataset_at(connection, dataset.path)
-    latest = repository.checkpoint(row.latest).arrays if row and row.latest else ()
-    return History(preceded, merges, latest, frozenset(tag for given in tags.values() for tag in given))
-
-
-def _manifests(repository: Repository, dataset: DatasetRow) -> dict[str, str]:
-    """Return the recorded manifest of each array folder whose files are as the last commit saw them."""
-    working = repository.working_folder(dataset.path)
-    found = {}
-    for folder, stats in working.scan().arrays.items():
-        records = working.records
-        manifest = records.manifest_of(folder, stats) or records.clean_manifest(folder, stats, with_bytes=False)
-        if manifest is not None:
-            found[folder] = manifest
-    return found
