@@ -259,7 +259,7 @@ class Dataset:
         """Open a checkpoint lazily, straight from the object store.
 
         Units are matched by their ids. Ids do not survive a merge: name the arrays (``arrays=``) that have one
-        numbering; :meth:`units` tells where it starts anew.
+        numbering; :meth:`units` tells where it starts anew, and ``check("@REV").load()`` refuses to mix two.
 
         Parameters
         ----------

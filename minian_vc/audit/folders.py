@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
 from minian_vc.facts import ArrayFacts, DatasetFacts
@@ -29,7 +30,11 @@ def strange_folders(dataset: DatasetFacts) -> Iterator[Judged]:
         if array.kind == "foreign":
             what = f"{array.folder} is no array; open_minian takes every folder for one and cannot open the dataset."
             ours = array.folder == ".minian_vc"
-            fix = "Give a dataset, not the folder above it." if ours else f"mv '{path}' '{dataset.where}/..'"
+            fix = (
+                "Give a dataset, not the folder above it."
+                if ours
+                else f"mv '{path}' '{PurePath(dataset.where).parent}'"
+            )
             yield judged("foreign-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
         elif array.kind == "leftover":
             what = f"{array.folder} was left behind by a save with chunks=; open_minian cannot open the dataset."
@@ -148,7 +153,7 @@ def names(dataset: DatasetFacts) -> Iterator[Judged]:
     for inner, folders in owners.items():
         if len(folders) > 1:
             what = f"{listed(folders)} all hold an array called {inner}: open_minian reads all their data to compare."
-            fix = f"mv '{dataset.where}/{folders[-1]}' '{dataset.where}/..'"
+            fix = f"mv '{dataset.where}/{folders[-1]}' '{PurePath(dataset.where).parent}'"
             yield judged("name-twice", "error", what, folders, fix=fix, grade="contradictory")
 
 

@@ -100,7 +100,7 @@ def check_folder(path: Path) -> CheckReport:
     history, manifests, problem = history_of(path)
     facts = look_at_folder(path, time.time_ns(), history)
     arrays = tuple(replace(array, manifest=manifests.get(array.folder)) for array in facts.arrays)
-    findings = _datasets_below(path)
+    findings = _not_a_dataset(path)
     if problem is not None:
         what = f"The history of {path} cannot be asked: {problem.message}"
         findings.append(Finding("history-unavailable", "info", what, fix="minian-vc doctor"))
@@ -177,8 +177,11 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _datasets_below(path: Path) -> list[Finding]:
-    """Say that a folder is no dataset, but lies above some: each of them would be taken for an array."""
+def _not_a_dataset(path: Path) -> list[Finding]:
+    """Say that a folder is no dataset, but an array's, or one above datasets."""
+    if path.suffix == ".zarr" or (path / ".zgroup").is_file():
+        what = f"{path} is an array's folder, not a dataset."
+        return [Finding("not-a-dataset", "error", what, fix=f"minian-vc check '{path.resolve().parent}'")]
     below = [] if is_dataset(path) else [str(each) for each in datasets_below(path)]
     if not below:
         return []
