@@ -102,11 +102,13 @@ def missing_labels(dataset: DatasetFacts) -> Iterator[Judged]:
     for dim in _dims(dataset):
         bare = [a for a in dataset.readable if a.variable and dim in a.variable.dims and not _is_index(a, dim)]
         having = [a for a in dataset.readable if _is_index(a, dim)]
-        if not bare or (not having and dim != UNIT):
-            continue
         names = listed(a.name for a in bare)
         sizes = {a.variable.sizes[dim] for a in (*bare, *having) if a.variable}
-        if not having:
+        if not bare or (not having and dim != UNIT and len(sizes) < 2):
+            continue
+        if not having and len(sizes) > 1:
+            what = f"{names} have no {dim} labels and are not of one size; open_minian raises AlignmentError."
+        elif not having:
             what = (
                 f"{names} {_has(bare)} no {dim} labels, and no other array has: nobody can say which cells these are."
             )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from minian_vc.audit.model import Judged, Rule, judged, listed
+from minian_vc.audit.model import Judged, Rule, judged, listed, quoted
 from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.findings import Severity
 from minian_vc.prediction import Fails, Unsure
@@ -13,6 +15,8 @@ from minian_vc.prediction import Fails, Unsure
 __all__ = ["RULES"]
 
 RECENT = 60_000_000_000  # ns: what was written since may still be under way
+PLAIN = re.compile(r"[\w /.,:@%+=-]*")  # signs that mean nothing within double quotes
+HARMLESS = ('fill_value null, not "NaN"', 'fill_value "NaN", not null')  # where no chunk is missing
 SAVE = "Let the save finish and check again."
 
 
@@ -33,14 +37,14 @@ def strange_folders(dataset: DatasetFacts) -> Iterator[Judged]:
             fix = (
                 "Give a dataset, not the folder above it."
                 if ours
-                else f"mv '{path}' '{PurePath(dataset.where).parent}'"
+                else f"mv {quoted(path)} {quoted(PurePath(dataset.where).parent)}"
             )
             yield judged("foreign-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
         elif array.kind == "leftover":
             what = f"{array.folder} was left behind by a save with chunks=; open_minian cannot open the dataset."
             if _is_recent(dataset, array):
                 what = f"{array.folder} is a save with chunks= under way."
-            fix = SAVE if _is_recent(dataset, array) else f"rm -r '{path}'"
+            fix = SAVE if _is_recent(dataset, array) else f"rm -r {quoted(path)}"
             yield judged("leftover-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
         elif array.kind == "format-3":
             what = f"{array.name} has zarr format 3, which MiniAn's zarr 2 cannot read."
@@ -58,6 +62,15 @@ def broken_arrays(dataset: DatasetFacts) -> Iterator[Judged]:
         elif isinstance(array.opened, Unsure):
             what = f"{array.name} may not open: {array.opened.why}."
             yield judged("array-uncertain", "warning", what, [array.name], fix=f"Save {array.name} again.")
+
+
+def damaged_metadata(dataset: DatasetFacts) -> Iterator[Judged]:
+    """Arrays that MiniAn opens by their .zmetadata alone, for their own metadata are broken."""
+    for array in dataset.readable:
+        if array.metadata is None:
+            what = f"The metadata of {array.name} are damaged: only open_minian gets by, with .zmetadata."
+            fix = _bring_back(dataset, array)
+            yield judged("metadata-damaged", "error", what, [array.name], fix=fix, grade="contradictory")
 
 
 def uncertain_coordinates(dataset: DatasetFacts) -> Iterator[Judged]:
@@ -127,7 +140,8 @@ def stale_metadata(dataset: DatasetFacts) -> Iterator[Judged]:
         effect = "plain xarray.open_zarr reads wrong values" if arrays is wrong else "it changes nothing that is read"
         what = f"The .zmetadata of {listed(names)} is stale ({arrays[0].stale[0]}): {effect}."
         paths = [f"{dataset.where}/{array.folder}" for array in arrays]
-        fix = f'python -c "import zarr; [zarr.consolidate_metadata(path) for path in {paths}]"'
+        code = f"import zarr; [zarr.consolidate_metadata(path) for path in {paths}]"
+        fix = f'python -c "{code}"' if PLAIN.fullmatch("".join(paths)) else f"python -c {shlex.quote(code)}"
         if dataset.now_ns:
             yield judged("stale-metadata", severity, what, names, fix=fix)
         else:  # recorded versions are opened by their own metadata
@@ -136,7 +150,7 @@ def stale_metadata(dataset: DatasetFacts) -> Iterator[Judged]:
 
 def _misleads(array: ArrayFacts) -> bool:
     """Tell whether values would be read wrongly; another fill value alone is read only where chunks are missing."""
-    return any("fill_value" not in text or ";" in text for text in array.stale) or bool(array.chunks.missing)
+    return bool(array.chunks.missing) or any(text.partition(": ")[2] not in HARMLESS for text in array.stale)
 
 
 def names(dataset: DatasetFacts) -> Iterator[Judged]:
@@ -153,7 +167,7 @@ def names(dataset: DatasetFacts) -> Iterator[Judged]:
     for inner, folders in owners.items():
         if len(folders) > 1:
             what = f"{listed(folders)} all hold an array called {inner}: open_minian reads all their data to compare."
-            fix = f"mv '{dataset.where}/{folders[-1]}' '{PurePath(dataset.where).parent}'"
+            fix = f"mv {quoted(f'{dataset.where}/{folders[-1]}')} {quoted(PurePath(dataset.where).parent)}"
             yield judged("name-twice", "error", what, folders, fix=fix, grade="contradictory")
 
 
@@ -185,6 +199,7 @@ RULES: tuple[Rule, ...] = (
     nothing,
     strange_folders,
     broken_arrays,
+    damaged_metadata,
     uncertain_coordinates,
     missing_chunks,
     damaged_chunks,

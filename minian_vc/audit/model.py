@@ -9,7 +9,7 @@ from typing import Literal
 from minian_vc.facts import DatasetFacts
 from minian_vc.findings import Finding, Severity
 
-__all__ = ["GRADES", "Grade", "Judged", "Rule", "judged", "listed", "worst_grade"]
+__all__ = ["GRADES", "Grade", "Judged", "Rule", "judged", "listed", "quoted", "worst_grade"]
 
 Grade = Literal["aligned", "alignable", "contradictory", "unreadable"]
 GRADES: tuple[Grade, ...] = ("aligned", "alignable", "contradictory", "unreadable")
@@ -43,6 +43,11 @@ def judged(
 def worst_grade(grades: Iterable[Grade]) -> Grade:
     """Return the worst of some grades; ``aligned`` for none."""
     return max(grades, key=GRADES.index, default="aligned")
+
+
+def quoted(path: object) -> str:
+    """Return a path as a shell takes it, in single quotes."""
+    return "'" + str(path).replace("'", "'\\''") + "'"
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

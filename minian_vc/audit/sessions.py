@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from minian_vc.audit.datasets import Audit
-from minian_vc.audit.model import Judged, judged, listed, worst_grade
+from minian_vc.audit.model import Judged, judged, listed, quoted, worst_grade
 from minian_vc.findings import worst_first
 from minian_vc.prediction import Bundle, Fails, Unsure
 
@@ -87,11 +87,11 @@ def _broken(datasets: Sequence[SessionFacts]) -> Iterator[Judged]:
             yield judged("coordinate-missing", "error", what, fix=fix, grade="contradictory")
         elif isinstance(problem, Fails):
             what = f"{dataset.path} cannot be opened ({problem.error}): {problem.why}; open_minian_mf opens nothing."
-            fix = f"minian-vc check '{dataset.path}'"
+            fix = f"minian-vc check {quoted(dataset.path)}"
             yield judged("dataset-unreadable", "error", what, fix=fix, grade="unreadable")
         elif problem is not None:
             what = f"{dataset.path}: {problem.why}."
-            yield judged("dataset-uncertain", "warning", what, fix=f"minian-vc check '{dataset.path}'")
+            yield judged("dataset-uncertain", "warning", what, fix=f"minian-vc check {quoted(dataset.path)}")
 
 
 def _same_keys(datasets: Sequence[SessionFacts], index_dims: Sequence[str]) -> Iterator[Judged]:
@@ -140,7 +140,7 @@ def _padded(datasets: Sequence[SessionFacts]) -> Iterator[Judged]:
     for dataset in datasets:
         if dataset.padded:
             what = f"{listed(dataset.padded)} in {dataset.path} would be padded with NaN within the dataset."
-            fix = f"minian-vc check '{dataset.path}'"
+            fix = f"minian-vc check {quoted(dataset.path)}"
             yield judged("dataset-padded", "warning", what, dataset.padded, fix=fix, grade="alignable")
 
 

@@ -49,7 +49,8 @@ def orders(dataset: DatasetFacts) -> Iterator[Judged]:
     common = set(least.unit_ids or ())
     by_order: dict[tuple[Any, ...], list[str]] = {}
     for array in arrays:
-        by_order.setdefault(tuple(u for u in array.unit_ids or () if u in common), []).append(array.name)
+        if shared := tuple(unit for unit in array.unit_ids or () if unit in common):
+            by_order.setdefault(shared, []).append(array.name)
     if len(by_order) > 1:
         shown = "; ".join(f"{listed(names)}: {as_runs(units)}" for units, names in by_order.items())
         what = f"The units are not in one order ({shown}); by position they would be paired wrongly."

@@ -94,7 +94,11 @@ def _chunks(metadata: ArrayMetadata, files: ArrayFiles) -> Chunks:
 
 def _present(metadata: ArrayMetadata, sizes: Mapping[str, int]) -> list[str]:
     prefix = f"{metadata.path}/{metadata.chunk_prefix}".lstrip("/")
-    found = [key for key in sizes if key.startswith(prefix) and key[len(prefix) :][:1].isdigit()]
+    found = []
+    for key in sizes:
+        numbers = key.removeprefix(prefix).split(metadata.chunk_separator)
+        if key.startswith(prefix) and all(number.isdigit() for number in numbers):
+            found.append(key)
     return found[:MANY]
 
 
@@ -151,17 +155,24 @@ def renamed(array: ArrayFacts, new: str) -> ArrayFacts:
     return replace(array, name=new, opened=Bundle(variables, bundle.coordinates, bundle.indexes))
 
 
+def _plain(value: Any) -> Any:
+    """Return labels in a form in which equal ones look alike: 1 and 1.0 are one label."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def as_version(array: ArrayFacts) -> ArrayVersion:
-    """Describe a readable array as an array version, to be opened: its manifest is its own name."""
+    """Describe a readable array as an array version, to be opened under the name that MiniAn has it by."""
     metadata = array.metadata
     if metadata is None:
         raise UnreadableError(f"{array.name} has no metadata that can be read.", "Save it again.")
     coordinates = []
     for name, variable in array.coordinates.items():
-        values = digest_of(repr(variable.values().tolist()).encode())
+        values = digest_of(repr(_plain(variable.values().tolist())).encode())
         coordinates.append(Coordinate(name, variable.dims, variable.shape, variable.dtype.name, values, values))
     return ArrayVersion(
-        name=array.name,
+        name=array.inner_name or array.name,
         folder=array.folder,
         variable=metadata.path,
         zarr_format=metadata.zarr_format,

@@ -79,7 +79,10 @@ class FilesOnDisk(ArrayFiles):
     def is_changed(self) -> bool:
         """Tell whether the folder is another than when it was listed."""
         now = FilesOnDisk(self.path)
-        return (now.newest_ns, now.sizes) != (self.newest_ns, self.sizes)
+        try:
+            return (now.newest_ns, now.sizes) != (self.newest_ns, self.sizes)
+        except FileNotFoundError:
+            return True
 
     def mtime_ns(self, key: str) -> int:
         """Return when a file was last written; 0 where it is gone."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from minian_vc.arrays.opening import open_together
 from minian_vc.audit import Audit, SessionFacts, audit, audit_sessions
-from minian_vc.audit.model import listed, worst_grade
+from minian_vc.audit.model import listed, quoted, worst_grade
 from minian_vc.audit.numbering import is_copy
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import BusyError, InvalidInputError, NotFoundError
 from minian_vc.facts import ArrayFacts, DatasetFacts
-from minian_vc.findings import Finding, worst, worst_first
+from minian_vc.findings import Finding, worst_first
 from minian_vc.inspection import (
     FilesStored,
     as_version,
@@ -181,12 +181,12 @@ def _not_a_dataset(path: Path) -> list[Finding]:
     """Say that a folder is no dataset, but an array's, or one above datasets."""
     if path.suffix == ".zarr" or (path / ".zgroup").is_file():
         what = f"{path} is an array's folder, not a dataset."
-        return [Finding("not-a-dataset", "error", what, fix=f"minian-vc check '{path.resolve().parent}'")]
+        return [Finding("not-a-dataset", "error", what, fix=f"minian-vc check {quoted(path.resolve().parent)}")]
     below = [] if is_dataset(path) else [str(each) for each in datasets_below(path)]
     if not below:
         return []
     what = f"{path} is not a dataset; datasets lie below it: {listed(below, 5)}."
-    fix = f"minian-vc check '{below[0]}'; or all of them: minian-vc check '{path}' --index-dims animal,session"
+    fix = f"minian-vc check {quoted(below[0])}; or all: minian-vc check {quoted(path)} --index-dims animal,session"
     return [Finding("not-a-dataset", "error", what, fix=fix)]
 
 
@@ -194,7 +194,7 @@ def _report(facts: DatasetFacts, more: Sequence[Finding] = ()) -> CheckReport:
     found, prediction = audit(facts), _predict(facts)
     findings, grade = found.findings, found.grade
     merge = prediction["merge"]
-    if merge.status == "error" and worst(findings) != "error":  # what no rule explains
+    if merge.status == "error" and grade not in ("contradictory", "unreadable"):  # what no rule explains
         what = f"open_minian would raise {merge.error}: {'; '.join(merge.why)}."
         findings = (Finding("merge-fails", "error", what, fix="Load with return_dict=True."), *findings)
         grade = worst_grade((grade, "contradictory"))
@@ -234,5 +234,5 @@ def _load(facts: DatasetFacts, names: Sequence[str] | None) -> xr.Dataset:
         if array.files.is_changed():
             raise BusyError(f"{array.name} in {facts.where} has changed since it was checked.", "Check again.")
     versions = [as_version(array) for array in chosen]
-    files = {array.name: array.files for array in chosen}
+    files = {version.name: array.files for version, array in zip(versions, chosen, strict=True)}
     return open_together(versions, lambda version: files[version.name])

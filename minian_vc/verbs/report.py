@@ -142,7 +142,7 @@ class CheckReport:
                 "Only a report on one dataset can be loaded.", "Check that one alone, then load it."
             )
         if arrays is None and self.grade in ("contradictory", "unreadable"):
-            raise self._error([finding for finding in self.findings if finding.severity == "error"])
+            raise self._error(self.findings)
         return self._load(arrays)
 
     def _error(self, grave: Sequence[Finding]) -> MinianVCError:
