@@ -198,6 +198,8 @@ def _report(facts: DatasetFacts, more: Sequence[Finding] = ()) -> CheckReport:
         what = f"open_minian would raise {merge.error}: {'; '.join(merge.why)}."
         findings = (Finding("merge-fails", "error", what, fix="Load with return_dict=True."), *findings)
         grade = worst_grade((grade, "contradictory"))
+    if any(finding.code == "not-a-dataset" for finding in more):  # that its folders are no arrays goes without saying
+        findings = tuple(finding for finding in findings if finding.code not in ("foreign-folder", "array-unreadable"))
     findings = worst_first((*more, *findings))
     return CheckReport(
         where=facts.where,
