@@ -7,7 +7,19 @@ from collections.abc import Iterator
 
 from numpydoc.validate import validate
 
-PUBLIC = ("minian_vc.dataset", "minian_vc.errors", "minian_vc.model", "minian_vc.repository", "minian_vc.chunk_specs")
+PUBLIC = (
+    "minian_vc.chunk_specs",
+    "minian_vc.dataset",
+    "minian_vc.doctor",
+    "minian_vc.errors",
+    "minian_vc.findings",
+    "minian_vc.model",
+    "minian_vc.prediction.outcome",
+    "minian_vc.repository",
+    "minian_vc.verbs.check",
+    "minian_vc.verbs.open_minian",
+    "minian_vc.verbs.report",
+)
 IGNORED = {
     "ES01",  # no extended summary
     "EX01",  # no examples: the README and the tutorial have them, and are run

@@ -85,7 +85,7 @@ class Matcher:
             command = command.replace(shown, real[:10])
         return command
 
-    def pattern(self, shown: str) -> re.Pattern[str]:
+    def pattern(self, shown: str) -> str:
         """Return what the output must match."""
         lines = [line.rstrip() for line in shown.strip("\n").splitlines()]
         parts = []
@@ -95,7 +95,7 @@ class Matcher:
                 parts.append("(?:.*\n)*" + (".*" if last else ""))
             else:
                 parts.append(self._line(line) + ("" if last else "\n"))
-        return re.compile("".join(parts))
+        return self._distinct("".join(parts))
 
     def _line(self, line: str) -> str:
         parts, end = [], 0
@@ -120,8 +120,7 @@ class Matcher:
 
     def matches(self, shown: str, output: str) -> bool:
         """Compare, and learn the ids that the page shows for the first time."""
-        pattern = self._distinct(self.pattern(shown).pattern)
-        match = re.fullmatch(pattern, tidy(output))
+        match = re.fullmatch(self.pattern(shown), tidy(output))
         if match is None:
             return False
         learned = dict(self.known)

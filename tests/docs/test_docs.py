@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 
 import click
+import codes
 import pages
 import pytest
 from click.testing import CliRunner
 
 import minian_vc as mvc
+from minian_vc.audit.model import GRADES
 from minian_vc.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,11 @@ WORDS = (
     "commit",
     "restore",
     "check",
+    "finding",
+    "grade",
+    "prediction",
+    "numbering",
+    "earlier copy",
     "verify",
     "prune",
 )
@@ -58,7 +65,7 @@ def test_a_page_shows_what_happens(page: Path, tmp_path: Path):
 def test_the_pages_with_commands_are_run():
     """Nobody turned the README's or the tutorial's blocks into ones that are not run."""
     names = {page.name: pages.blocks(page.read_text(encoding="utf-8")) for page in RUNNABLE}
-    least = {"README.md": 8, "tutorial.md": 25, "repository-format.md": 8, "python.md": 3}
+    least = {"README.md": 9, "tutorial.md": 25, "before-you-load.md": 8, "repository-format.md": 8, "python.md": 9}
     assert {name: len(names.get(name, ())) >= number for name, number in least.items()} == dict.fromkeys(least, True)
 
 
@@ -172,6 +179,8 @@ JSON_COMMANDS = {
     "diff": ["01-first-spatial", "02-first-temporal"],
     "chk": [],
     "units": [],
+    "check": [],
+    "doctor": [],
 }
 
 
@@ -189,6 +198,50 @@ def test_json_keys_are_documented_and_there(name: str, committed: Path):
     assert listed
     keys = re.split(r", and |; |\.\s", re.sub(r"\([^)]*\)", "", listed[1]))[0]
     assert set(re.findall(r"`([^`]+)`", keys)) == printed
+
+
+# -- findings ---------------------------------------------------------------------------------
+
+FINDINGS = ROOT / "docs/findings.md"
+PACKAGE = Path(mvc.__file__).parent
+MAKERS = [*sorted((PACKAGE / "audit").glob("*.py")), PACKAGE / "verbs/check.py", PACKAGE / "verbs/commit.py"]
+MADE = [found for path in MAKERS for found in codes.Source(path).findings()]
+
+
+def listed_findings() -> dict[str, set[str]]:
+    """Return the codes in the page's tables, each with the severities that they give."""
+    listed: dict[str, set[str]] = {}
+    for code, cell in re.findall(r"^\| `([a-z0-9-]+)` \| ([a-z ]+) \|", FINDINGS.read_text(encoding="utf-8"), re.M):
+        if set(cell.split(" or ")) <= codes.SEVERITIES:
+            listed.setdefault(code, set()).update(cell.split(" or "))
+    return listed
+
+
+def test_every_finding_is_documented_and_every_documented_finding_exists():
+    """The page on findings has the codes of check and commit, all of them and no others."""
+    known = {code for found, _ in MADE for code in found}
+    assert len(known) > 40
+    assert sorted(listed_findings()) == sorted(known)
+
+
+def test_the_severities_of_findings_are_documented():
+    """The page gives a finding no severity that it never has, and leaves out none that it certainly may have."""
+    certain: dict[str, set[str]] = {}
+    possible: dict[str, set[str]] = {}
+    for found, severities in MADE:
+        for code in found:
+            possible.setdefault(code, set()).update(severities)
+            if len(found) == 1 or len(severities) == 1:
+                certain.setdefault(code, set()).update(severities)
+    for code, listed in listed_findings().items():
+        assert certain.get(code, set()) <= listed <= possible.get(code, set()), code
+
+
+def test_the_grades_are_documented():
+    page, command = FINDINGS.read_text(encoding="utf-8"), section("check")
+    for grade in GRADES:
+        assert f"| `{grade}` |" in page
+        assert f"`{grade}`" in command
 
 
 def test_every_error_class_and_exit_code_is_documented():
