@@ -12,7 +12,7 @@ from minian_vc.prediction.model import Bundle, Fails, Unsure, Variable
 from minian_vc.units import Numbering
 from minian_vc.zarr_format import ArrayMetadata
 
-__all__ = ["ArrayFacts", "ArrayFiles", "Chunks", "DatasetFacts", "History", "Kind"]
+__all__ = ["ArrayFacts", "ArrayFiles", "Chunks", "DatasetFacts", "Kind", "KnownHistory"]
 
 Kind = Literal["array", "format-3", "leftover", "foreign", "broken"]
 
@@ -136,7 +136,7 @@ class ArrayFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class KnownHistory:
     """What the catalog knows about a dataset.
 
     Parameters
@@ -161,7 +161,7 @@ class History:
 class DatasetFacts:
     """A dataset, or arrays that are to be loaded together.
 
-    ``now_ns`` is the file system's time when it was looked at; 0 for recorded versions, of which none is being
+    ``now_ns`` is when it was looked at; 0 for recorded versions, of which none is being
     written. ``named`` tells that the user named the arrays one by one.
     """
 
@@ -169,7 +169,7 @@ class DatasetFacts:
     arrays: tuple[ArrayFacts, ...]
     now_ns: int = 0
     named: bool = False
-    history: History | None = None
+    history: KnownHistory | None = None
 
     @property
     def readable(self) -> tuple[ArrayFacts, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from minian_vc import durable
 from minian_vc.errors import StorageError
 
-__all__ = ["put_in_place", "recover", "set_aside"]
+__all__ = ["put_in_place", "read_note", "recover", "set_aside"]
 
 NOTE = "swap-*.json"
 UNDER_WAY = 10.0  # seconds within which another process may still be between its two renames
@@ -75,9 +75,8 @@ def recover(staging: Path, displaced: Path) -> None:
     for note in staging.glob(NOTE):
         if time.time() - note.stat().st_mtime < UNDER_WAY:
             continue
-        try:
-            names = {key: Path(value) for key, value in json.loads(note.read_bytes()).items()}
-        except (ValueError, AttributeError, TypeError):  # damaged: doctor names it, and nothing else must stop for it
+        names = read_note(note)
+        if names is None:  # damaged: doctor names it, and nothing else must stop for it
             continue
         if not names["live"].exists() and names["staged"].exists():
             names["staged"].rename(names["live"])
@@ -86,6 +85,15 @@ def recover(staging: Path, displaced: Path) -> None:
         if names["aside"].exists():
             set_aside(names["aside"], displaced)
         note.unlink()
+
+
+def read_note(note: Path) -> dict[str, Path] | None:
+    """Return the folders that a note of a swap names, ``live``, ``staged`` and ``aside``; None if it is damaged."""
+    try:
+        document = json.loads(note.read_bytes())
+        return {key: Path(document[key]) for key in ("live", "staged", "aside")}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def set_aside(folder: Path, displaced: Path) -> Path:

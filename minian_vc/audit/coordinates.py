@@ -55,9 +55,8 @@ def differing_labels(dataset: DatasetFacts) -> Iterator[Judged]:
         code = {"frame": "frames-differ", "height": "image-size-differs", "width": "image-size-differs"}.get(
             dim, "labels-differ"
         )
-        small = min((variables for variables, _ in groups), key=lambda v: v.size)
-        owner = next(a.name for a, v in known if v is small)
-        other = next(a.name for a, v in known if v.size != small.size or v is not small)
+        (_, smallest), (_, others) = sorted(groups, key=lambda group: group[0].size)[:2]
+        owner, other = smallest[0].name, others[0].name
         fix = f'{other} = {other}.sel({dim}={owner}.coords["{dim}"].values)'
         yield judged(
             code,

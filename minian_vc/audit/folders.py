@@ -186,13 +186,15 @@ def curiosities(dataset: DatasetFacts) -> Iterator[Judged]:
 
 
 def _bring_back(dataset: DatasetFacts, array: ArrayFacts) -> str:
-    if dataset.history is not None:
-        return f"minian-vc restore {array.name}@latest"
-    return f"Save {array.name} again."
+    """Return how to get an array back: from the latest checkpoint, where that has another version of it."""
+    latest = dataset.history.latest if dataset.history else ()
+    if any(version.name == array.name and version.manifest != array.manifest for version in latest):
+        return f"minian-vc restore {shlex.quote(f'{array.name}@latest')}"
+    return f"Save {array.name} again, or restore an earlier version: minian-vc log --array {shlex.quote(array.name)}"
 
 
 def _is_recent(dataset: DatasetFacts, array: ArrayFacts) -> bool:
-    return bool(dataset.now_ns) and dataset.now_ns - array.newest_ns < RECENT
+    return bool(dataset.now_ns) and 0 <= dataset.now_ns - array.newest_ns < RECENT
 
 
 RULES: tuple[Rule, ...] = (

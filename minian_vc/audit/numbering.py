@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
-from minian_vc.facts import ArrayFacts, DatasetFacts, History
+from minian_vc.facts import ArrayFacts, DatasetFacts, KnownHistory
 from minian_vc.units import Numbering, as_runs, in_order, is_earlier_copy, is_merge_result
 
 __all__ = ["RULES", "current"]
@@ -25,11 +25,14 @@ def current(dataset: DatasetFacts) -> list[ArrayFacts]:
     Not the copies of earlier steps that the notebook leaves in the folder (``A_init``, ``C_new``, ``A_mrg``), nor
     old versions kept under a tag (``C_first_iteration``); all of them, where the user named them one by one.
     """
-    having = [array for array in dataset.readable if array.unit_ids is not None]
-    if dataset.named:
-        return having
-    rest = [array for array in having if not is_copy(dataset, array)]
-    return rest or having
+    return [array for array in dataset.readable if array.unit_ids is not None and is_kept(dataset, array)]
+
+
+def is_kept(dataset: DatasetFacts, array: ArrayFacts) -> bool:
+    """Tell whether an array is loaded with the others: no copy of an earlier step, unless there is nothing else."""
+    if dataset.named or array.unit_ids is None or not is_copy(dataset, array):
+        return True
+    return all(is_copy(dataset, other) for other in dataset.readable if other.unit_ids is not None)
 
 
 def is_copy(dataset: DatasetFacts, array: ArrayFacts) -> bool:
@@ -95,7 +98,7 @@ RULES: tuple[Rule, ...] = (two_numberings,)
 
 def _numbering(dataset: DatasetFacts, array: ArrayFacts) -> tuple[Numbering | None, bool]:
     """Return how many merges came before an array, and whether that is certain."""
-    history = dataset.history or History()
+    history = dataset.history or KnownHistory()
     if (known := history.numberings.get(array.manifest or "")) is not None:
         return known, True
     merge = max(

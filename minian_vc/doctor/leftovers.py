@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -56,14 +55,13 @@ def put_aside(root: Path) -> Iterator[Finding]:
 def _note(path: Path, root: Path, now: float) -> Iterator[Finding]:
     if now - path.stat().st_mtime < swap.UNDER_WAY:
         return
-    try:
-        live = json.loads(path.read_bytes())["live"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"The note {path} of a stopped restore is damaged, and every command fails on it: {error!r}."
+    names = swap.read_note(path)
+    if names is None:
+        message = f"The note {path} of a stopped restore is damaged: the restore is neither completed nor taken back."
         fix = f"Look for your dataset in {path.parent}, then: rm {shlex.quote(str(path))}"
         yield Finding("swap-note-damaged", "error", message, fix=fix)
     else:
-        message = f"A restore of {live} was stopped between its two renames; the next command completes it."
+        message = f"A restore of {names['live']} was stopped between its two renames; the next command completes it."
         yield Finding("swap-unfinished", "warning", message, fix=open_it(root))
 
 

@@ -25,8 +25,16 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MANY = 1 << 16  # chunks whose headers are read
 
 
-def look_at_array(folder: str, files: ArrayFiles, *, hinder: Hinder = lambda _: None, **more: Any) -> ArrayFacts:
-    """Look at an array folder; nothing is raised but what the disk raises.
+def look_at_array(
+    folder: str,
+    files: ArrayFiles,
+    *,
+    hinder: Hinder = lambda _: None,
+    manifest: str | None = None,
+    bytes_kept: bool = True,
+    link: bool = False,
+) -> ArrayFacts:
+    """Look at an array folder; what the disk refuses is what prevents opening it.
 
     Parameters
     ----------
@@ -36,28 +44,36 @@ def look_at_array(folder: str, files: ArrayFiles, *, hinder: Hinder = lambda _: 
         Its files.
     hinder : callable
         Raises what its path does to MiniAn's file layer, if anything.
-    **more
-        Further fields of :class:`ArrayFacts`.
+    manifest, bytes_kept, link
+        As in :class:`ArrayFacts`.
     """
-    opened: Bundle | Fails | Unsure
+    known: dict[str, Any] = {"manifest": manifest, "bytes_kept": bytes_kept, "link": link}
     try:
-        opened = open_folder(files, decode_cf, hinder)
+        opened = _opened(files, hinder)
+        metadata = _metadata(folder, files)
+        return ArrayFacts(
+            name=stem(folder),
+            folder=folder,
+            files=files,
+            opened=opened,
+            kind=_kind(folder, files, opened),
+            metadata=metadata,
+            chunks=_chunks(metadata, files) if metadata else Chunks(unfinished=_unfinished(files)),
+            stale=tuple(_stale(files)),
+            saved_ns=files.mtime_ns(f"{metadata.path}/.zarray") if metadata else 0,
+            newest_ns=files.newest_ns,
+            **known,
+        )
+    except OSError as error:  # no permission, or gone meanwhile
+        refused = Fails(type(error).__name__, f"it cannot be read: {error.strerror}")
+        return ArrayFacts(stem(folder), folder, files, refused, "broken", **known)
+
+
+def _opened(files: ArrayFiles, hinder: Hinder) -> Bundle | Fails | Unsure:
+    try:
+        return open_folder(files, decode_cf, hinder)
     except (Fails, Unsure) as problem:
-        opened = problem
-    metadata = _metadata(folder, files)
-    return ArrayFacts(
-        name=stem(folder),
-        folder=folder,
-        files=files,
-        opened=opened,
-        kind=_kind(folder, files, opened),
-        metadata=metadata,
-        chunks=_chunks(metadata, files) if metadata else Chunks(unfinished=_unfinished(files)),
-        stale=tuple(_stale(files)),
-        saved_ns=files.mtime_ns(f"{metadata.path}/.zarray") if metadata else 0,
-        newest_ns=files.newest_ns,
-        **more,
-    )
+        return problem
 
 
 def _kind(folder: str, files: ArrayFiles, opened: Bundle | Fails | Unsure) -> Kind:
@@ -128,7 +144,7 @@ def _stale(files: ArrayFiles) -> Iterator[str]:
             own = json.loads(files[key]) if key in files else None
             if _filled_in(own) != _filled_in(document):
                 yield f"{key}: {_difference(document, own)}"
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         yield ".zmetadata is no consolidated metadata"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minian_vc.facts import ArrayFacts, DatasetFacts, History, Kind
+from minian_vc.facts import ArrayFacts, DatasetFacts, Kind, KnownHistory
 from minian_vc.inspection.arrays import look_at_array
 from minian_vc.inspection.files import FilesOnDisk, open_file
 from minian_vc.prediction import Fails
@@ -13,7 +13,7 @@ from minian_vc.prediction import Fails
 __all__ = ["look_at_file", "look_at_folder"]
 
 
-def look_at_folder(path: Path, now_ns: int, history: History | None = None) -> DatasetFacts:
+def look_at_folder(path: Path, now_ns: int, history: KnownHistory | None = None) -> DatasetFacts:
     """Look at a dataset folder; folders come in the order of ``os.listdir``, as ``open_minian`` takes them.
 
     Raises
@@ -27,7 +27,7 @@ def look_at_folder(path: Path, now_ns: int, history: History | None = None) -> D
         if folder.is_dir():
             files = FilesOnDisk(str(folder))
             found.append(look_at_array(name, files, hinder=files.hinder, link=folder.is_symlink()))
-    return DatasetFacts(str(path), tuple(found), now_ns, history=history)
+    return DatasetFacts(str(path.absolute()), tuple(found), now_ns, history=history)
 
 
 def look_at_file(path: Path) -> DatasetFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from minian_vc.prediction.model import Fails, Unsure
 __all__ = ["FilesOnDisk", "FilesStored", "open_file"]
 
 
-SMALL = 1 << 14
+SMALL, MAX_FILE = 1 << 14, 1 << 30
 DEPTH = 1  # an array folder may be a link, and so may the folder of its chunks
 NETCDF = (b"CDF", b"\x89HDF\r\n\x1a\n")
 READERS = frozenset({".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".zarr", ".grib", ".grb", ".grb2"})
@@ -33,18 +34,30 @@ class FilesOnDisk(ArrayFiles):
     def __getitem__(self, key: str) -> bytes:
         try:
             source = os.open(f"{self.path}/{key}", os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # with NUL or a lone surrogate it is no file's name
             raise KeyError(key) from None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise KeyError(key) from None
+            raise
         try:
             content = os.read(source, SMALL)  # most files are: this is done 100,000 times
-            return content if len(content) < SMALL else content + durable.read_block(source, os.fstat(source).st_size)
+            if len(content) < SMALL:
+                return content
+            size = os.fstat(source).st_size
+            if size > MAX_FILE:
+                raise Unsure(f"{self.path}/{key} has {size:,} bytes, too many for metadata or a coordinate")
+            return content + durable.read_block(source, size)
         except IsADirectoryError:
             raise KeyError(key) from None
         finally:
             os.close(source)
 
     def __contains__(self, key: object) -> bool:
-        return os.path.isfile(f"{self.path}/{key}")  # noqa: PTH113
+        try:
+            return os.path.isfile(f"{self.path}/{key}")  # noqa: PTH113
+        except ValueError:
+            return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sizes)
@@ -81,7 +94,7 @@ class FilesOnDisk(ArrayFiles):
         now = FilesOnDisk(self.path)
         try:
             return (now.newest_ns, now.sizes) != (self.newest_ns, self.sizes)
-        except FileNotFoundError:
+        except OSError:
             return True
 
     def mtime_ns(self, key: str) -> int:

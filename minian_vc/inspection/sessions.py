@@ -69,7 +69,11 @@ def _open(path: str) -> tuple[Opened, int]:
     if os.path.isfile(path):  # noqa: PTH113
         return open_file(path), 0
     opened: list[Opened] = []
-    for entry in os.scandir(path):  # in the order of os.listdir, MiniAn's own
+    try:
+        entries = list(os.scandir(path))  # in the order of os.listdir, MiniAn's own
+    except OSError as error:
+        return Fails(type(error).__name__, f"it cannot be listed: {error.strerror}"), 0
+    for entry in entries:
         if not entry.is_dir():
             continue
         files = FilesOnDisk(entry.path)
@@ -77,6 +81,8 @@ def _open(path: str) -> tuple[Opened, int]:
             opened.append(open_folder(files, decode_cf, files.hinder))
         except Fails as failure:
             return Fails(failure.error, f"{entry.name}: {failure.why}"), 0
+        except OSError as error:
+            return Fails(type(error).__name__, f"{entry.name}: {error.strerror}"), 0
         except Unsure as doubt:
             opened.append(doubt)
     arrays = [v for bundle in opened if isinstance(bundle, Bundle) for v in bundle.data.values()]

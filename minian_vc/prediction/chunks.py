@@ -39,7 +39,10 @@ def read_values(array: Array, chunks: Sequence[bytes | None]) -> np.ndarray[Any,
         elif array.fill_value is None:
             raise Unsure(f"a chunk of {array.path} is missing and there is no fill value: memory decides")
         else:
-            values[place] = array.fill_value
+            try:
+                values[place] = array.fill_value
+            except (TypeError, ValueError) as error:
+                raise Fails(type(error).__name__, f"{array.path} has a fill value that is none: {error}") from None
     return values
 
 

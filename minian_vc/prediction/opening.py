@@ -20,7 +20,8 @@ __all__ = ["DecodeCF", "open_folder"]
 DIMS = "_ARRAY_DIMENSIONS"
 CF = frozenset({"_FillValue", "missing_value", "scale_factor", "add_offset", "units", "_Unsigned", "dtype"})
 CACHED = 4096
-MAX_CHUNKS, MAX_BYTES = 100_000, 1 << 31  # a coordinate beyond these is none
+MAX_CHUNKS, MAX_BYTES = 100_000, 1 << 30  # a coordinate beyond these is none
+MAX_CACHED = 1 << 20
 
 DecodeCF = Callable[[tuple[str, ...], Any, Mapping[str, Any]], Any]
 """Decodes dims, values and attributes by the CF conventions: xarray's, handed in."""
@@ -110,6 +111,8 @@ def _dims(array: Array, attributes: Mapping[str, Any]) -> tuple[str, ...]:
         raise Fails("TypeError", f"{array.path} does not say its dimensions: {error}") from None
     if not len(dims) == len(array.shape) == len(array.chunks):
         raise Fails("ValueError", f"{array.path} has {len(array.shape)} dimensions and names {len(dims)}")
+    if not all(isinstance(dim, str | int | float | None) for dim in dims):
+        raise Fails("TypeError", f"{array.path} has a dimension whose name is no text")
     return dims
 
 
@@ -137,6 +140,8 @@ def _with_real_data(variable: Variable, files: Mapping[str, bytes], name: str) -
     if f"{name}/.zarray" not in files:
         raise Fails("TypeError", f"{name} has no .zarray: its shape is not known")
     real = Array.load(files, name)
+    if not all(isinstance(chunk, int) for chunk in real.chunks):
+        raise Fails("ValueError", f"{name} has chunks of other than whole numbers")
     if any(chunk == 0 < size for chunk, size in zip(real.chunks, real.shape, strict=False)):
         raise Fails("ZeroDivisionError", f"{name} has chunks of size 0")
     if real.shape != variable.shape:
@@ -161,12 +166,28 @@ def _coordinate(
     decode_cf: DecodeCF,
 ) -> Variable:
     """Return a coordinate with its values; equal bytes are decoded once."""
+    odd = _odd_chunks(array)
+    if odd is not None:
+        return Variable(dims, array.shape, array.dtype, odd)
     if count_chunks(array) > MAX_CHUNKS or array.nbytes > MAX_BYTES:
         return Variable(dims, array.shape, array.dtype, Unsure(f"{array.path} is too large for a coordinate"))
     others = {name: value for name, value in attributes.items() if name != DIMS}
     asked = json.dumps(others, sort_keys=True) if others else "{}"
     chunks = tuple(files.get(key) for key in expected_chunks(array))
-    return _decoded(_Coordinate(array, dims, asked, chunks), decode_cf)
+    coordinate = _Coordinate(array, dims, asked, chunks)
+    large = sum(len(chunk or b"") for chunk in chunks) > MAX_CACHED
+    return (_decoded.__wrapped__ if large else _decoded)(coordinate, decode_cf)
+
+
+def _odd_chunks(array: Array) -> Fails | None:
+    """Return what reading a coordinate with impossible chunks raises."""
+    if not all(isinstance(chunk, int) for chunk in array.chunks):
+        return Fails("TypeError", f"{array.path} has chunks of other than whole numbers")
+    if 0 in array.chunks and 0 not in array.shape:
+        return Fails("ZeroDivisionError", f"{array.path} has chunks of size 0")
+    if any(chunk < 0 for chunk in array.chunks):
+        return Fails("ValueError", f"{array.path} has chunks of negative size")
+    return None
 
 
 class _Coordinate:

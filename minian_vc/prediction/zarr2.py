@@ -70,7 +70,7 @@ class Array:
         Fails
             What zarr raises on metadata that it cannot read.
         """
-        key = f"{path}/.zarray".lstrip("/")
+        key = f"{path}/.zarray"
         document = parse(documents[key], key)
         if document.get("zarr_format") != 2:
             raise Fails("MetadataError", f"{key} has zarr_format {document.get('zarr_format')}")
@@ -85,12 +85,14 @@ class Array:
             raise Fails("MetadataError", f"{key} cannot be decoded: {error!r}") from None
         if not all(isinstance(size, int) for size in shape):
             raise Fails("TypeError", f"{key} has a shape of other than whole numbers")
+        if any(size < 0 for size in shape):
+            raise Fails("ValueError", f"{key} has a negative shape")
         try:
             codec = None if compressor is None else _codec(compressor)
             coders = tuple(map(_codec, filters))
         except Exception as error:
             raise Fails(type(error).__name__, f"{key} names a codec that cannot be had: {error}") from None
-        separator = document.get("dimension_separator") or "."
+        separator = str(document.get("dimension_separator") or ".")
         return cls(path, shape, chunks, dtype, fill_value, order, separator, compressor, codec, coders)
 
 
@@ -99,7 +101,7 @@ def parse(content: Any, key: str) -> dict[str, Any]:
     if isinstance(content, bytes):
         try:
             content = json.loads(content.decode())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Fails(type(error).__name__, f"{key} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise Fails("AttributeError", f"{key} is not a JSON object")
@@ -140,6 +142,8 @@ def _consolidated(files: Mapping[str, bytes]) -> Documents | None:
         document = json.loads(files[".zmetadata"].decode())
     except ValueError:
         return None
+    except RecursionError:
+        raise Fails("RecursionError", ".zmetadata is nested too deeply") from None
     if not isinstance(document, dict):
         raise Fails("AttributeError", ".zmetadata is not a JSON object")
     if document.get("zarr_consolidated_format") != 1:
@@ -151,8 +155,10 @@ def _consolidated(files: Mapping[str, bytes]) -> Documents | None:
 def members(documents: Documents) -> Iterator[str]:
     """Yield the names of arrays and groups in a group, sorted."""
     for name in sorted({sys.intern(key.partition("/")[0]) for key in documents if "/" in key}):
-        if "\\" in name:  # zarr takes it for a slash, and finds nothing there
+        if not name or "\\" in name:  # zarr takes it for a slash, and finds nothing there
             continue
+        if name in (".", ".."):
+            raise Fails("ValueError", f"{name} is no name of an array")
         if f"{name}/.zarray" in documents or f"{name}/.zgroup" in documents:
             yield name
 

@@ -10,17 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minian_vc.arrays.opening import open_together
 from minian_vc.audit import Audit, SessionFacts, audit, audit_sessions
 from minian_vc.audit.model import listed, quoted, worst_grade
-from minian_vc.audit.numbering import is_copy
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.errors import BusyError, InvalidInputError, NotFoundError
+from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.findings import Finding, worst_first
 from minian_vc.inspection import (
     FilesStored,
-    as_version,
     look_at_array,
     look_at_file,
     look_at_folder,
@@ -28,7 +25,6 @@ from minian_vc.inspection import (
     renamed,
 )
 from minian_vc.model import ArrayVersion
-from minian_vc.names import near
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
 from minian_vc.repository import Repository, datasets_below, is_dataset
@@ -36,7 +32,7 @@ from minian_vc.verbs.known_history import history_of, known_history
 from minian_vc.verbs.report import CheckReport
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
 __all__ = ["audit_versions", "check", "check_folder", "check_sessions", "check_versions"]
 
@@ -88,7 +84,7 @@ def check(
     reports = [check_folder(path) for path in existing]
     if len(reports) == 1:
         return reports[0]
-    findings = tuple(finding for report in reports for finding in report.findings)
+    findings = worst_first(finding for report in reports for finding in report.findings)
     where = ", ".join(report.where for report in reports)
     return CheckReport(where, worst_grade(report.grade for report in reports), findings, datasets=tuple(reports))
 
@@ -152,7 +148,7 @@ def check_sessions(root: Path, index_dims: Sequence[str], pattern: str = PATTERN
         raise InvalidInputError(f"{pattern!r} is no regular expression: {error}.", "Try 'minian$'.") from None
     facts: list[SessionFacts] = []
     nbytes = 0
-    opened: dict[str, Bundle | Fails | Unsure] = {}
+    opened: list[tuple[str, Bundle | Fails | Unsure]] = []
     for below in opened_below(str(root), compiled):
         key, problem = None, below.opened if not isinstance(below.opened, Bundle) else None
         if isinstance(below.opened, Bundle):
@@ -161,10 +157,10 @@ def check_sessions(root: Path, index_dims: Sequence[str], pattern: str = PATTERN
             except (Fails, Unsure) as failure:
                 problem = failure
         facts.append(SessionFacts.of(below.path, below.opened, key, problem, below.ignored, below.parents))
-        opened[below.path] = below.opened
+        opened.append((below.path, below.opened))
         nbytes += below.nbytes
     found = audit_sessions(facts, index_dims, str(root))
-    outcome = predict_sessions(list(opened.items()), index_dims)
+    outcome = predict_sessions(opened, index_dims)
     return CheckReport(str(root), found.grade, found.findings, {"open_minian_mf": outcome}, nbytes)
 
 
@@ -208,7 +204,7 @@ def _report(facts: DatasetFacts, more: Sequence[Finding] = ()) -> CheckReport:
         prediction=prediction,
         input_nbytes=facts.input_nbytes,
         groups=found.groups,
-        _load=lambda names: _load(facts, names),
+        facts=facts,
     )
 
 
@@ -219,22 +215,3 @@ def _predict(facts: DatasetFacts) -> dict[str, Outcome]:
         "merge": predict_merge(opened)[0],
         "merge_exact": predict_merge(opened, "exact")[0],
     }
-
-
-def _load(facts: DatasetFacts, names: Sequence[str] | None) -> xr.Dataset:
-    """Open arrays together, if they still are what was checked."""
-    if names is None:
-        chosen = [array for array in facts.readable if facts.named or not is_copy(facts, array)]
-    else:
-        by_name = {array.name: array for array in facts.arrays}
-        for name in names:
-            if name not in by_name:
-                raise NotFoundError(f"{facts.where} has no array {name!r}.", near(name, by_name))
-        chosen = [by_name[name] for name in dict.fromkeys(names)]
-        _report(replace(facts, arrays=tuple(chosen), named=True)).raise_for_errors()
-    for array in chosen:
-        if array.files.is_changed():
-            raise BusyError(f"{array.name} in {facts.where} has changed since it was checked.", "Check again.")
-    versions = [as_version(array) for array in chosen]
-    files = {version.name: array.files for version, array in zip(versions, chosen, strict=True)}
-    return open_together(versions, lambda version: files[version.name])

@@ -271,7 +271,7 @@ def _same(arrays: Iterable[ArrayVersion], others: Iterable[ArrayVersion]) -> boo
 
 def _all_nan(names: Sequence[str]) -> Finding:
     what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} all NaN: saved onto itself, or killed."
-    return Finding("all-nan", "error", what, tuple(names), fix=f"minian-vc restore {names[0]}@latest~1")
+    return Finding("all-nan", "error", what, tuple(names), fix=f"minian-vc log --array {names[0]}")
 
 
 def _warnings(done: Commit, read: Mapping[str, ArrayVersion]) -> tuple[str, ...]:

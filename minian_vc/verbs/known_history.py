@@ -8,7 +8,7 @@ from pathlib import Path
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import InvalidInputError, MinianVCError, NotFoundError, UnreadableError
-from minian_vc.facts import History
+from minian_vc.facts import KnownHistory
 from minian_vc.model import ArrayVersion
 from minian_vc.repository import Repository
 from minian_vc.units import ArrayUnits, numberings
@@ -16,7 +16,7 @@ from minian_vc.units import ArrayUnits, numberings
 __all__ = ["history_of", "known_history"]
 
 
-def history_of(path: Path) -> tuple[History | None, dict[str, str], MinianVCError | None]:
+def history_of(path: Path) -> tuple[KnownHistory | None, dict[str, str], MinianVCError | None]:
     """Return what the catalog knows about a folder, the manifests of its unchanged arrays, and what went wrong."""
     path = path.resolve()
     try:
@@ -31,7 +31,7 @@ def history_of(path: Path) -> tuple[History | None, dict[str, str], MinianVCErro
         return None, {}, error
 
 
-def known_history(repository: Repository, dataset: DatasetRow, coming: Sequence[ArrayVersion] = ()) -> History:
+def known_history(repository: Repository, dataset: DatasetRow, coming: Sequence[ArrayVersion] = ()) -> KnownHistory:
     """Return what the catalog knows; ``coming`` are the arrays of the checkpoint that is about to be recorded."""
     with repository.catalog.read() as connection:
         steps = queries.units_by_checkpoint(connection, dataset.uid)
@@ -41,7 +41,7 @@ def known_history(repository: Repository, dataset: DatasetRow, coming: Sequence[
         tags = queries.tags(connection, dataset.uid)
         row = queries.dataset_at(connection, dataset.path)
     latest = repository.checkpoint(row.latest).arrays if row and row.latest else ()
-    return History(preceded, merges, latest, frozenset(tag for given in tags.values() for tag in given))
+    return KnownHistory(preceded, merges, latest, frozenset(tag for given in tags.values() for tag in given))
 
 
 def _manifests(repository: Repository, dataset: DatasetRow) -> dict[str, str]:

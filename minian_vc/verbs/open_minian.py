@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minian_vc.arrays.opening import levels_to_caller, open_array
-from minian_vc.errors import UnreadableError
+from minian_vc.arrays.opening import levels_to_caller
+from minian_vc.errors import InvalidInputError
 from minian_vc.findings import Finding
-from minian_vc.inspection import as_version, look_at_folder
 from minian_vc.verbs.check import check
 
 if TYPE_CHECKING:
@@ -51,7 +50,9 @@ def open_minian(
     UnreadableError
         An array cannot be opened.
     NotFoundError
-        There is no such folder.
+        There is no such folder, or no array in it.
+    InvalidInputError
+        It is a file: netCDF is not read yet.
 
     Warns
     -----
@@ -62,18 +63,16 @@ def open_minian(
     ----------
     The signature is that of ``minian.utilities.open_minian`` in MiniAn 2.0.2.
     """
+    if Path(dpath).is_file():
+        raise InvalidInputError(f"{dpath} is a file; only folders of arrays can be opened yet.", "Use MiniAn's own.")
     report = check(dpath)
-    if not return_dict:
-        together = report.load()
+    if return_dict:
+        each = report.load_each()
         _warn(report.findings)
-        return post_process(together, str(dpath)) if post_process is not None else together
-    facts = look_at_folder(Path(dpath), 0)
-    broken = [array for array in facts.arrays if array.kind in ("broken", "format-3")]
-    if broken:
-        raise UnreadableError(f"{broken[0].name} in {dpath} cannot be opened.", f"See: minian-vc check '{dpath}'")
+        return each
+    together = report.load()
     _warn(report.findings)
-    named = {array.inner_name or array.name: array for array in facts.readable}
-    return {name: open_array(as_version(array), array.files).rename(name) for name, array in named.items()}
+    return post_process(together, str(dpath)) if post_process is not None else together
 
 
 def _warn(findings: Sequence[Finding]) -> None:

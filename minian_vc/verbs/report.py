@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.audit import Grade
 from minian_vc.errors import ConflictError, InvalidInputError, MinianVCError, UnreadableError
+from minian_vc.facts import DatasetFacts
 from minian_vc.findings import Finding, Severity, worst
 from minian_vc.prediction import Outcome
 from minian_vc.verbs import report_text
+from minian_vc.verbs.load import load_each, load_together
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 __all__ = ["CheckReport"]
-
-Load = Callable[[Sequence[str] | None], "xr.Dataset"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,8 @@ class CheckReport:
         The arrays that agree in session, units, frames, image size and chunk spec.
     datasets : tuple of CheckReport
         The reports on each dataset, where several were checked.
+    facts : DatasetFacts, optional
+        What the dataset says of itself; None where several were checked.
 
     Examples
     --------
@@ -57,7 +59,7 @@ class CheckReport:
     input_nbytes: int = 0
     groups: tuple[dict[str, Any], ...] = ()
     datasets: tuple[CheckReport, ...] = ()
-    _load: Load | None = field(default=None, repr=False)
+    facts: DatasetFacts | None = None
 
     def __repr__(self) -> str:
         return report_text.text(self)
@@ -137,13 +139,36 @@ class CheckReport:
         InvalidInputError
             Several datasets were checked, or sessions: load each by itself.
         """
-        if self._load is None:
+        facts = self._one_dataset()
+        if arrays is None and self.grade in ("contradictory", "unreadable"):
+            raise self._error(self.findings)
+        return load_together(facts, arrays)
+
+    def load_each(self) -> dict[str, xr.DataArray]:
+        """Open each array as saved, under the name that MiniAn has it by.
+
+        Returns
+        -------
+        dict of str to xarray.DataArray
+            Lazy: dask-backed with the stored chunks, dims, shape and dtype as stored.
+
+        Raises
+        ------
+        UnreadableError
+            An array cannot be opened. Folders that are no arrays are passed over.
+        BusyError
+            The folder has changed since it was checked.
+        InvalidInputError
+            Several datasets were checked, or sessions.
+        """
+        return load_each(self._one_dataset())
+
+    def _one_dataset(self) -> DatasetFacts:
+        if self.facts is None:
             raise InvalidInputError(
                 "Only a report on one dataset can be loaded.", "Check that one alone, then load it."
             )
-        if arrays is None and self.grade in ("contradictory", "unreadable"):
-            raise self._error(self.findings)
-        return self._load(arrays)
+        return self.facts
 
     def _error(self, grave: Sequence[Finding]) -> MinianVCError:
         first = grave[0]

@@ -48,7 +48,7 @@ def text(report: CheckReport) -> str:
         lines.append("What loading would do:")
     for name, outcome in report.prediction.items():
         lines.append(f"  {CALLS[name]:30} {_said(outcome, report.input_nbytes)}")
-    return "\n".join(lines)
+    return "\n".join("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line) for line in lines)
 
 
 def html(report: CheckReport) -> str:
@@ -66,8 +66,8 @@ def html(report: CheckReport) -> str:
     )
     return (
         f'{STYLE}<div class="mvc-check"><b>{escape(report.where)}</b>: <b>{report.grade}</b> '
-        f"({escape(GRADES[report.grade])})<table>{found}</table><i>What loading would do</i>"
-        f"<table>{loading}</table></div>"
+        f"({escape(GRADES[report.grade])})<table>{found}</table>"
+        f"{'<i>What loading would do</i>' if loading else ''}<table>{loading}</table></div>"
     )
 
 

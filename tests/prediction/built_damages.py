@@ -1158,11 +1158,27 @@ ARRAYS: dict[str, dict[str, Any]] = {
     "chunks_larger": {"chunks": [10, 20]},
     "chunks_smaller": {"chunks": [2, 3]},
     "chunks_text": {"chunks": "all"},
+    "chunks_of_texts": {"chunks": ["5", "8"]},
+    "chunks_of_fractions": {"chunks": [2.5, 8]},
+    "chunks_negative": {"chunks": [-1, 8]},
     "extra_entries": {"colour": "red"},
 }
 
 for _name, _changes in ARRAYS.items():
     alter(f"zarray_{_name}", ".zarray", _changes, ("data",))
+
+UNIT_ARRAYS: dict[str, dict[str, Any]] = {
+    "shape_negative": {"shape": [-3]},
+    "chunks_negative": {"chunks": [-1]},
+    "chunks_of_texts": {"chunks": ["5"]},
+    "chunks_of_fractions": {"chunks": [2.5]},
+    "chunks_0": {"chunks": [0]},
+}
+
+for _name, _changes in UNIT_ARRAYS.items():
+    alter(f"zarray_{_name}", ".zarray", _changes, ("units",))
+
+alter("attribute_dims_nested", ".zattrs", {"_ARRAY_DIMENSIONS": [["unit_id"], "frame"]}, ("data",))
 
 for _name in ("codec_unknown", "codec_zlib", "filter_unknown", "dtype_garbage", "dtype_object"):
     alter(f"zarray_{_name}", ".zarray", ARRAYS[_name], ("units",))
