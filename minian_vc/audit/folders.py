@@ -37,7 +37,7 @@ def strange_folders(dataset: DatasetFacts) -> Iterator[Judged]:
             fix = (
                 "Give a dataset, not the folder above it."
                 if ours
-                else f"mv {quoted(path)} {quoted(PurePath(dataset.where).parent)}"
+                else f"mv {quoted(path)} {quoted(_above(dataset.where))}"
             )
             yield judged("foreign-folder", "error", what, [array.folder], fix=fix, grade="unreadable")
         elif array.kind == "leftover":
@@ -167,7 +167,7 @@ def names(dataset: DatasetFacts) -> Iterator[Judged]:
     for inner, folders in owners.items():
         if len(folders) > 1:
             what = f"{listed(folders)} all hold an array called {inner}: open_minian reads all their data to compare."
-            fix = f"mv {quoted(f'{dataset.where}/{folders[-1]}')} {quoted(PurePath(dataset.where).parent)}"
+            fix = f"mv {quoted(f'{dataset.where}/{folders[-1]}')} {quoted(_above(dataset.where))}"
             yield judged("name-twice", "error", what, folders, fix=fix, grade="contradictory")
 
 
@@ -191,6 +191,11 @@ def _bring_back(dataset: DatasetFacts, array: ArrayFacts) -> str:
     if any(version.name == array.name and version.manifest != array.manifest for version in latest):
         return f"minian-vc restore {shlex.quote(f'{array.name}@latest')}"
     return f"Save {array.name} again, or restore an earlier version: minian-vc log --array {shlex.quote(array.name)}"
+
+
+def _above(where: str) -> str:
+    """Return the folder above; of a relative path it may have to be said as the path that it is."""
+    return str(PurePath(where).parent) if PurePath(where).is_absolute() else f"{where}/.."
 
 
 def _is_recent(dataset: DatasetFacts, array: ArrayFacts) -> bool:

@@ -27,7 +27,7 @@ def look_at_folder(path: Path, now_ns: int, history: KnownHistory | None = None)
         if folder.is_dir():
             files = FilesOnDisk(str(folder))
             found.append(look_at_array(name, files, hinder=files.hinder, link=folder.is_symlink()))
-    return DatasetFacts(str(path.absolute()), tuple(found), now_ns, history=history)
+    return DatasetFacts(str(path), tuple(found), now_ns, history=history)
 
 
 def look_at_file(path: Path) -> DatasetFacts:
