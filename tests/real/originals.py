@@ -70,7 +70,8 @@ def write_array(
     write(folder / name, values, dims, chunks or values.shape, fill_value, extra)
     for key, value in coords.items():
         coordinate = np.asarray(value)
-        write(folder / key, coordinate, (key,) if coordinate.ndim else (), coordinate.shape, None, {})
+        in_one_chunk = tuple(max(size, 1) for size in coordinate.shape)
+        write(folder / key, coordinate, (key,) if coordinate.ndim else (), in_one_chunk, None, {})
     return folder
 
 

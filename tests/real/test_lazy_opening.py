@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import shutil
@@ -274,9 +275,10 @@ def frames(count: int, start: int = 0) -> dict[str, np.ndarray]:
     return {"unit_id": np.array([0, 1]), "frame": np.arange(start, start + count)}
 
 
-def conflict(made: mvc.Dataset) -> ConflictError:
-    """Commit what lies in the folder and return the error of opening it together."""
-    made.commit("one")
+def conflict(made: mvc.Dataset, warned: str | None = None) -> ConflictError:
+    """Commit what lies in the folder, warned or not, and return the error of opening it together."""
+    with pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext():
+        made.commit("one")
     with pytest.raises(ConflictError) as caught:
         made.open()
     assert len(made.open(return_dict=True)) == 2
@@ -300,7 +302,7 @@ def test_other_sessions_are_a_conflict(made: mvc.Dataset, field: str) -> None:
     dims = ("unit_id", "frame")
     write_array(made.path, "C", np.ones((2, 4)), dims, coords={**frames(4), field: "1"})
     write_array(made.path, "S", np.ones((2, 4)), dims, coords={**frames(4), field: "01"})
-    text = str(conflict(made))
+    text = str(conflict(made, warned=f"{field} is not one"))
     assert field in text
     assert "'01'" in text
 

@@ -28,14 +28,20 @@ def write_array(
     name: str | None = None,
     fresh: bool = False,
 ) -> Path:
-    """Write an array and its coordinates as xarray would; its files are old unless ``fresh``."""
+    """Write an array and its coordinates as xarray would; its files are old unless ``fresh``.
+
+    A coordinate along another dimension than its own is given with its dims: ``(("unit_id",), values)``.
+    """
     name = name or folder.name.removesuffix(".zarr")
     write_file(folder / ".zgroup", json.dumps({"zarr_format": 2}).encode())
     _write_variable(folder / name, np.asarray(values), dims, chunks, fill_value)
+    named = []
     for other, content in (coords or {}).items():
-        data = np.asarray(content)
-        _write_variable(folder / other, data, (other,) if data.ndim else (), None, None)
-    names = " ".join(other for other, content in (coords or {}).items() if not np.ndim(content))
+        of_dims, data = content if isinstance(content, tuple) else ((other,) if np.ndim(content) else (), content)
+        _write_variable(folder / other, np.asarray(data), of_dims, None, None)
+        if of_dims != (other,):
+            named.append(other)
+    names = " ".join(named)
     if names:
         attributes = folder / name / ".zattrs"
         write_file(attributes, json.dumps({**json.loads(attributes.read_text()), "coordinates": names}).encode())

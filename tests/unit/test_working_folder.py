@@ -528,7 +528,8 @@ def test_real_stages_are_read_once(stages: Path, root: Path, opened: list[str]) 
     shutil.copytree(after / "C.zarr", folder / "C.zarr")
     make_old(folder / "C.zarr")
     assert commit(dataset).created
-    assert {Path(path).relative_to(folder).parts[0] for path in opened} == {"C.zarr"}
+    read_here = [Path(path) for path in opened if root / ".minian_vc" not in Path(path).parents]
+    assert {path.relative_to(folder).parts[0] for path in read_here} == {"C.zarr"}
 
 
 def test_a_time_long_ago_is_long_ago() -> None:
