@@ -116,9 +116,9 @@ def damaged_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
     for array in dataset.arrays:
         recent = _is_recent(dataset, array)
         if array.chunks.cut_off:
-            what = (
-                f"{len(array.chunks.cut_off)} chunks of {array.name} are cut off ({listed(array.chunks.cut_off, 3)})."
-            )
+            count = len(array.chunks.cut_off)
+            which = f"1 chunk of {array.name} is" if count == 1 else f"{count} chunks of {array.name} are"
+            what = f"{which} cut off ({listed(array.chunks.cut_off, 3)})."
             yield judged("chunks-cut-off", "error", what, [array.name], fix=_bring_back(dataset, array))
         if array.chunks.unfinished and recent:
             yield judged("save-in-progress", "warning", f"{array.name} is being saved.", [array.name], fix=SAVE)
@@ -190,7 +190,9 @@ def _bring_back(dataset: DatasetFacts, array: ArrayFacts) -> str:
     latest = dataset.history.latest if dataset.history else ()
     if any(version.name == array.name and version.manifest != array.manifest for version in latest):
         return f"minian-vc restore {shlex.quote(f'{array.name}@latest')}"
-    return f"Save {array.name} again, or restore an earlier version: minian-vc log --array {shlex.quote(array.name)}"
+    if any(version.name == array.name for version in latest):
+        return f"Save {array.name} again, or restore an older version: minian-vc log --array {shlex.quote(array.name)}"
+    return f"Save {array.name} again."
 
 
 def _above(where: str) -> str:

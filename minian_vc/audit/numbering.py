@@ -8,15 +8,19 @@ and restoring give them new times.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
 from minian_vc.facts import ArrayFacts, DatasetFacts, KnownHistory
 from minian_vc.units import Numbering, as_runs, in_order, is_earlier_copy, is_merge_result
+from minian_vc.zarr_format import stem
 
 __all__ = ["RULES", "current"]
 
 UNIT = "unit_id"
+INITIAL = "_init"
+ANY: Numbering = (0, sys.maxsize)  # nobody knows which merge came before
 
 
 def current(dataset: DatasetFacts) -> list[ArrayFacts]:
@@ -75,7 +79,7 @@ def _sets_of_two(dataset: DatasetFacts) -> list[Judged]:
 def _merged_between(dataset: DatasetFacts) -> list[Judged]:
     """Arrays saved before a merge beside arrays saved after it, though their ids may be equal."""
     found = {array.name: _numbering(dataset, array) for array in current(dataset)}
-    known = {name: numbering for name, (numbering, _) in found.items() if numbering is not None}
+    known = {name: numbering for name, (numbering, _) in found.items()}
     last = max((least for least, _ in known.values()), default=0)
     after = [name for name, numbering in known.items() if numbering[0] == last]
     before = [name for name, numbering in known.items() if numbering[1] < last]
@@ -85,7 +89,7 @@ def _merged_between(dataset: DatasetFacts) -> list[Judged]:
     was = "was" if len(before) == 1 else "were"
     what = f"{listed(before)} {was} saved before the last merge and {listed(after)} after it"
     if any(found[name][1] for name in before) and any(found[name][1] for name in after):
-        what += ": unit_merge numbered the units anew, and equal ids are not the same cells."
+        what += ": unit_merge numbered the units anew, and equal ids need not be the same cells."
         fix = f"Load {listed(after)} alone, or run the update that makes {before[0]} anew."
         return [judged("numbering-differs", "error", what, arrays, dim=UNIT, fix=fix, grade="contradictory")]
     what += ", as far as file times and the last checkpoint tell: if so, equal ids are not the same cells."
@@ -96,8 +100,13 @@ def _merged_between(dataset: DatasetFacts) -> list[Judged]:
 RULES: tuple[Rule, ...] = (two_numberings,)
 
 
-def _numbering(dataset: DatasetFacts, array: ArrayFacts) -> tuple[Numbering | None, bool]:
-    """Return how many merges came before an array, and whether that is certain."""
+def _numbering(dataset: DatasetFacts, array: ArrayFacts) -> tuple[Numbering, bool]:
+    """Return the least and the most merges that may have come before an array, and whether that is certain.
+
+    ``A_init`` and ``C_init`` come before the first: the notebook's A and C are what unit_merge makes of them.
+    """
+    if stem(array.folder).endswith(INITIAL):
+        return (-1, -1), True
     history = dataset.history or KnownHistory()
     if (known := history.numberings.get(array.manifest or "")) is not None:
         return known, True
@@ -107,13 +116,13 @@ def _numbering(dataset: DatasetFacts, array: ArrayFacts) -> tuple[Numbering | No
         default=None,
     )
     if merge is None or is_merge_result(array.name):
-        return ((history.merges, history.merges) if history.merges else None), False
+        return ((history.merges, history.merges) if history.merges else ANY), not history.merges
     recorded = merge.manifest in history.numberings
     merges = history.merges if recorded else history.merges + 1
     if set(array.unit_ids or ()) - set(merge.unit_ids or ()):
         return (merges - 1, merges - 1), True
     if 0 in (array.saved_ns, merge.saved_ns) or array.saved_ns == merge.saved_ns:
-        return None, False
+        return ANY, True
     return ((merges, merges) if array.saved_ns > merge.saved_ns else (merges - 1, merges - 1)), False
 
 

@@ -82,7 +82,10 @@ def _broken(datasets: Sequence[SessionFacts]) -> Iterator[Judged]:
     for dataset in datasets:
         problem = dataset.problem
         if isinstance(problem, Fails) and problem.error == "KeyError" and dataset.dtypes:
-            fix = "minian.utilities.update_meta(root, meta_dict={'session': -1, 'animal': -2})"
+            known = any(f"no {name} coordinate" in problem.why for name in PLACES)
+            fix = "Give coordinates that all datasets have, such as --index-dims animal,session"
+            if known:
+                fix = "minian.utilities.update_meta(root, meta_dict={'session': -1, 'animal': -2})"
             what = f"{dataset.path}: {problem.why}; open_minian_mf raises KeyError."
             yield judged("coordinate-missing", "error", what, fix=fix, grade="contradictory")
         elif isinstance(problem, Fails):
@@ -125,7 +128,7 @@ def _moved(datasets: Sequence[SessionFacts], index_dims: Sequence[str]) -> Itera
             value = dataset.scalars.get(name)
             if name in index_dims and value is not None and folder is not None and value != folder:
                 what = f"{dataset.path} says that its {name} is {value}, and lies in {folder}: moved, or renamed."
-                fix = f"Rename the folder to {value}, or renew the coordinates: minian.utilities.update_meta"
+                fix = f"Rename the folder to {value}, or save its arrays again with meta_dict."
                 yield judged("folder-moved", "warning", what, dim=name, fix=fix)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from minian_vc.cli.output import as_json, current_folder, find_dataset, print_json
-from minian_vc.errors import InvalidInputError
+from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.repository import is_dataset
 from minian_vc.verbs.check import PATTERN, check_folder
 from minian_vc.verbs.check import check as check_paths
@@ -47,10 +47,20 @@ def _report(targets: tuple[str, ...], dataset: str | None, index_dims: str | Non
         return check_folder(here) if dataset is None and is_dataset(here) else find_dataset(dataset).check()
     specs = [target for target in targets if _is_spec(target)]
     if len(specs) == len(targets):
-        return find_dataset(dataset).check(*specs)
+        return _check_versions(specs, dataset)
     if specs:
         raise InvalidInputError("Folders and recorded versions cannot be checked together.", "Give one kind of them.")
     return check_paths(*targets)
+
+
+def _check_versions(specs: list[str], dataset: str | None) -> CheckReport:
+    try:
+        return find_dataset(dataset).check(*specs)
+    except NotFoundError as error:
+        unknown = [spec for spec in specs if "@" not in spec]
+        if not unknown:
+            raise
+        raise NotFoundError(f"There is no path {unknown[0]}, nor such a version: {error.message}", error.hint) from None
 
 
 def _is_spec(target: str) -> bool:

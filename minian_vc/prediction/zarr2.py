@@ -125,7 +125,7 @@ def group_documents(files: Mapping[str, bytes]) -> Documents:
     else:
         documents = files
         if ".zarray" in files:
-            raise Fails("ContainsArrayError", "there is an array where a group should be (a leftover of chunks=)")
+            raise Fails("ContainsArrayError", "there is an array where a group should be")
         if ".zgroup" not in files:
             raise Fails("FileNotFoundError", "there is no zarr group in it")
     group = parse(documents[".zgroup"], ".zgroup")

@@ -92,7 +92,10 @@ def check(
 def check_folder(path: Path) -> CheckReport:
     """Check the dataset at a path, as it is on disk."""
     if path.is_file():
-        return _report(look_at_file(path))
+        facts = look_at_file(path)
+        what = f"{path} is a file, and of no format that xarray reads."
+        none = [Finding("not-a-dataset", "error", what, fix="Give the folder that save_minian wrote to.")]
+        return _report(facts, [] if facts.arrays[0].kind == "array" else none)
     history, manifests, problem = history_of(path)
     facts = look_at_folder(path, time.time_ns(), history)
     arrays = tuple(replace(array, manifest=manifests.get(array.folder)) for array in facts.arrays)
@@ -161,7 +164,8 @@ def check_sessions(root: Path, index_dims: Sequence[str], pattern: str = PATTERN
         nbytes += below.nbytes
     found = audit_sessions(facts, index_dims, str(root))
     outcome = predict_sessions(opened, index_dims)
-    return CheckReport(str(root), found.grade, found.findings, {"open_minian_mf": outcome}, nbytes)
+    where = f"{root} ({len(facts)} dataset{'' if len(facts) == 1 else 's'})"
+    return CheckReport(where, found.grade, found.findings, {"open_minian_mf": outcome}, nbytes)
 
 
 # -- putting it together ----------------------------------------------------------------------
@@ -175,7 +179,7 @@ def _existing(path: Path) -> Path:
 
 def _not_a_dataset(path: Path) -> list[Finding]:
     """Say that a folder is no dataset, but an array's, or one above datasets."""
-    if path.suffix == ".zarr" or (path / ".zgroup").is_file():
+    if path.suffix == ".zarr" or any((path / name).is_file() for name in (".zgroup", ".zarray")):
         what = f"{path} is an array's folder, not a dataset."
         return [Finding("not-a-dataset", "error", what, fix=f"minian-vc check {quoted(path.resolve().parent)}")]
     below = [] if is_dataset(path) else [str(each) for each in datasets_below(path)]

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.errors import InvalidInputError
-from minian_vc.findings import Finding
 from minian_vc.verbs.check import check
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["open_minian"]
-
-WARNED = frozenset(  # what opening coherently does not mend
-    {"array-empty", "chunks-cut-off", "chunks-missing", "coordinate-missing", "foreign-folder", "leftover-folder"}
-    | {"numbering-uncertain", "save-in-progress", "save-killed"}
-)
 
 
 def open_minian(
@@ -67,15 +59,6 @@ def open_minian(
         raise InvalidInputError(f"{dpath} is a file; only folders of arrays can be opened yet.", "Use MiniAn's own.")
     report = check(dpath)
     if return_dict:
-        each = report.load_each()
-        _warn(report.findings)
-        return each
+        return report.load_each()
     together = report.load()
-    _warn(report.findings)
     return post_process(together, str(dpath)) if post_process is not None else together
-
-
-def _warn(findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        if finding.code in WARNED:
-            warnings.warn(finding.message, UserWarning, stacklevel=levels_to_caller())

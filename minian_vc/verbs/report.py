@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.audit import Grade
 from minian_vc.errors import ConflictError, InvalidInputError, MinianVCError, UnreadableError
 from minian_vc.facts import DatasetFacts
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["CheckReport"]
+
+WARNED = frozenset(  # what opening does not mend
+    {"array-empty", "chunks-cut-off", "chunks-missing", "coordinate-missing", "foreign-folder", "leftover-folder"}
+    | {"numbering-uncertain", "save-in-progress", "save-killed"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +145,20 @@ class CheckReport:
             There is no array of that name.
         InvalidInputError
             Several datasets were checked, or sessions: load each by itself.
+
+        Warns
+        -----
+        LeftOutWarning
+            Units were left out.
+        UserWarning
+            What was found on these arrays and is not mended by opening: missing chunks, a save in progress.
         """
         facts = self._one_dataset()
         if arrays is None and self.grade in ("contradictory", "unreadable"):
             raise self._error(self.findings)
-        return load_together(facts, arrays)
+        together = load_together(facts, arrays)
+        self._warn(arrays)
+        return together
 
     def load_each(self) -> dict[str, xr.DataArray]:
         """Open each array as saved, under the name that MiniAn has it by.
@@ -161,7 +177,15 @@ class CheckReport:
         InvalidInputError
             Several datasets were checked, or sessions.
         """
-        return load_each(self._one_dataset())
+        each = load_each(self._one_dataset())
+        self._warn(None)
+        return each
+
+    def _warn(self, arrays: Sequence[str] | None) -> None:
+        """Say what was found on these arrays and opening them does not mend."""
+        for finding in self.findings:
+            if finding.code in WARNED and (arrays is None or set(arrays) & set(finding.arrays)):
+                warnings.warn(finding.message, UserWarning, stacklevel=levels_to_caller())
 
     def _one_dataset(self) -> DatasetFacts:
         if self.facts is None:

@@ -57,7 +57,7 @@ def html(report: CheckReport) -> str:
         return "".join(html(each) for each in report.datasets)
     found = "".join(
         f'<tr><td class="{finding.severity}">{finding.severity}</td><td><code>{escape(finding.code)}</code></td>'
-        f"<td>{escape(finding.message)}<br><code>{escape(finding.fix)}</code></td></tr>"
+        f"<td>{escape(finding.message)}{f'<br><code>{escape(finding.fix)}</code>' if finding.fix else ''}</td></tr>"
         for finding in report.findings
     )
     loading = "".join(

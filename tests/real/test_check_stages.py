@@ -291,7 +291,8 @@ def test_file_times_alone_make_no_certainty(root: Path) -> None:
     assert (report.grade, finding.severity, finding.dim) == ("aligned", "warning", "unit_id")
     assert finding.arrays == ("A", "C")
     assert "numbering-differs" not in by_code(report)
-    assert set(report.load().data_vars) == {"A", "C"}
+    with pytest.warns(UserWarning, match="as far as file times"):
+        assert set(report.load().data_vars) == {"A", "C"}
 
 
 @pytest.mark.parametrize("order", [("A", "C", "A_mrg"), ("A_mrg", "A", "C")])
@@ -309,6 +310,28 @@ def test_one_time_for_all_files_says_nothing(root: Path) -> None:
         put_units(root / "run", name)
     make_old(root / "run")
     assert mvc.check(root / "run").findings == ()
+
+
+def test_an_array_as_old_as_the_merge_is_no_hint(root: Path) -> None:
+    """A and A_mrg of one time, C later: on which side of the merge A is, nobody can say."""
+    for name in ("A", "A_mrg"):
+        put_units(root / "run", name)
+    make_old(root / "run")
+    put_units(root / "run", "C")
+    assert mvc.check(root / "run").findings == ()
+
+
+@pytest.mark.parametrize(("more", "renumbered"), [([4], {"C"}), ([], set())])
+def test_ids_that_the_merge_lacks_are_from_before_it(root: Path, more: list[int], renumbered: set[str]) -> None:
+    """C first recorded together with the merge: its ids tell that it is older, or nothing tells and nothing is said."""
+    folder = root / "run"
+    units = [*UNITS, *more]
+    put_units(folder, "C", np.ones((len(units), 5)), unit_id=units)
+    put_units(folder, "A_mrg")
+    record(folder, "first")
+    put_units(folder, "C", VALUES + 1)
+    record(folder, "second")
+    assert set(mvc.open(folder).units()[-1].renumbered) == renumbered
 
 
 # -- a second recording in the same folder ------------------------------------------------------

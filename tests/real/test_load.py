@@ -237,14 +237,22 @@ def test_a_checkpoint_is_loaded_from_the_history(history: mvc.Dataset, stages: P
 def test_versions_of_two_checkpoints_are_loaded_together(history: mvc.Dataset, stages: Path) -> None:
     """C of one and S of another checkpoint of one numbering, on their common units."""
     with quiet():
-        together = history.check("C_init@stage-00-init", "A@stage-01-first-spatial").load()
+        together = history.check("A_new@stage-01-first-spatial", "C@stage-02-first-temporal").load()
     truth = {
-        "C_init": originals(stages / "stage-00-init" / INTERMEDIATE)["C_init"],
-        "A": originals(stages / "stage-01-first-spatial" / INTERMEDIATE)["A"],
+        "A_new": originals(stages / "stage-01-first-spatial" / INTERMEDIATE)["A_new"],
+        "C": originals(stages / "stage-02-first-temporal" / INTERMEDIATE)["C"],
     }
     assert_on_common_units(together, truth)
     with pytest.raises(ConflictError):
         history.check("C@stage-02-first-temporal", "A@stage-04-second-spatial").load()
+
+
+@pytest.mark.parametrize("arrays", [("A", "C_init"), ("A_mrg", "C_init"), ("A_init", "C_mrg")])
+def test_what_lies_on_two_sides_of_a_merge_is_not_loaded_by_name(stages: Path, arrays: tuple[str, ...]) -> None:
+    """A_init and C_init come before unit_merge, whatever their ids: nested sets are no proof."""
+    report = mvc.check(stages / "stage-05-second-temporal" / INTERMEDIATE)
+    with pytest.raises(ConflictError, match="unit_merge numbered the units anew"):
+        report.load(arrays)
 
 
 def test_one_array_at_two_checkpoints_is_loaded_under_two_names(history: mvc.Dataset, stages: Path) -> None:

@@ -955,6 +955,13 @@ def test_sizes_that_differ_between_sessions_are_information(tmp_path: Path) -> N
     assert (array.shape, array.padded) == ((1, 2, 7, 9), True)
 
 
+def test_sizes_along_the_index_are_nothing_to_tell(tmp_path: Path) -> None:
+    """What is put one after the other is not padded."""
+    put_session(tmp_path, "m1", "s1", frames=range(5))
+    put_session(tmp_path, "m1", "s2", frames=range(5, 9))
+    blameless(tmp_path, index_dims=["frame"])
+
+
 def test_pictures_of_two_sizes_are_a_warning(tmp_path: Path) -> None:
     """Sessions cropped otherwise."""
     for session, height in (("s1", 3), ("s2", 4)):
