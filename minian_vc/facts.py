@@ -45,13 +45,14 @@ class ArrayFiles(Mapping[str, bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """The data chunks of an array: how many it should have, how many are missing, which are cut off."""
+    """The data chunks of an array: how many it should have, how many are missing, which are cut off, and files of
+    a save that did not finish.
+    """
 
     expected: int = 0
     missing: int = 0
     cut_off: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
-    fill_value: Any = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,15 +89,16 @@ def missing_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
     """Chunks that are not there: left out on purpose, or lost with a save that was killed."""
     for array in dataset.arrays:
         chunks = array.chunks
-        if not chunks.missing or not array.bytes_kept:
+        if not chunks.missing or not array.bytes_kept or array.metadata is None:
             continue
+        fill_value = array.metadata.fill_value
         count = f"{chunks.missing} of {chunks.expected} chunks of {array.name} are missing"
         if _is_recent(dataset, array):
             yield judged("save-in-progress", "warning", f"{count}: it is being saved.", [array.name], fix=SAVE)
-        elif chunks.fill_value is None and array.metadata is not None and array.metadata.zarr_format == 2:
+        elif fill_value is None and array.metadata.zarr_format == 2:
             what = f"{count} and there is no fill value: they read as whatever lies in memory."
             yield judged("chunks-missing", "error", what, [array.name], fix=_bring_back(dataset, array))
-        elif str(chunks.fill_value) == "NaN":
+        elif str(fill_value) == "NaN":
             killed = " (a save was killed, or the array was saved onto itself)" if chunks.missing > 1 else ""
             yield judged(
                 "chunks-missing",
@@ -107,7 +108,7 @@ def missing_chunks(dataset: DatasetFacts) -> Iterator[Judged]:
                 fix=_bring_back(dataset, array),
             )
         else:
-            what = f"{count}: they read as {chunks.fill_value}, and zarr leaves such chunks out on purpose."
+            what = f"{count}: they read as {fill_value}, and zarr leaves such chunks out on purpose."
             yield judged("chunks-left-out", "info", what, [array.name])
 
 

@@ -1,8 +1,8 @@
 """Two numberings in one folder: ``unit_merge`` counts the units from 0 again, and equal ids are then other cells.
 
 What tells an array from before the last merge: ids that the merge's result does not have (updates only ever drop
-ids), or a checkpoint that held it before the merge was recorded. When files were saved is a hint, no more: copying
-and restoring give them new times.
+ids), or a checkpoint that held it before the merge was recorded; ``A_init`` and ``C_init`` are before each. When
+files were saved is a hint, no more: copying and restoring give them new times.
 """
 
 from __future__ import annotations

@@ -104,7 +104,6 @@ def _chunks(metadata: ArrayMetadata, files: ArrayFiles) -> Chunks:
         missing=missing,
         cut_off=tuple(sorted(cut_off)),
         unfinished=_unfinished(files),
-        fill_value=metadata.fill_value,
     )
 
 
