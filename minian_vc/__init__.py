@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minian_vc.verbs.check import check
     from minian_vc.verbs.open_minian import open_minian
     from minian_vc.verbs.report import CheckReport
+    from minian_vc.verbs.save import save_minian
 
 __all__ = [
     "ArrayVersion",
@@ -37,6 +38,7 @@ __all__ = [
     "errors",
     "open",
     "open_minian",
+    "save_minian",
 ]
 
 _HOMES = {  # loaded when first used: importing minian_vc is light
@@ -49,6 +51,9 @@ _HOMES = {  # loaded when first used: importing minian_vc is light
     "check": ("minian_vc.verbs.check", "check"),
     "open": ("minian_vc.dataset", "open_dataset"),
     "open_minian": ("minian_vc.verbs.open_minian", "open_minian"),
+    "save_minian": ("minian_vc.verbs.save", "save_minian"),
+    "load_ipython_extension": ("minian_vc.notebook", "load_ipython_extension"),
+    "unload_ipython_extension": ("minian_vc.notebook", "unload_ipython_extension"),
 }
 
 

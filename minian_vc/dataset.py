@@ -21,6 +21,7 @@ from minian_vc.units import UnitsEntry
 from minian_vc.verbs import check as checking
 from minian_vc.verbs import commit as committing
 from minian_vc.verbs import compare, restore
+from minian_vc.verbs import resume as resuming
 from minian_vc.verbs.commit import Commit, Request
 from minian_vc.verbs.compare import ArrayState
 from minian_vc.verbs.report import CheckReport
@@ -294,6 +295,45 @@ class Dataset:
         if return_dict:
             return {array.name: open_array(array, self._files(array)) for array in chosen}
         return open_together(chosen, self._files)
+
+    def resume(self, revision: str = "latest", arrays: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the variables of a checkpoint, to go on from there after a kernel restart.
+
+        ``globals().update(ds.resume("first_iteration"))`` sets A, C, S … and chk in a notebook; so does
+        ``%mvc resume first_iteration``. Nothing on disk changes: to let MiniAn read these versions, restore them.
+
+        Parameters
+        ----------
+        revision : str
+            A tag, the beginning of an id, ``latest`` or ``latest~2``.
+        arrays : sequence of str, optional
+            Names of the arrays. By default all but the copies of earlier steps (``A_init``, ``C_new``, ``A_mrg``)
+            and arrays from before the last merge, whose ids are other cells.
+
+        Returns
+        -------
+        dict
+            Name to :class:`xarray.DataArray`, lazy: dask-backed with the stored chunks, values as stored, each with
+            its own coordinates; those with ``unit_id`` on their common units, in one order. And ``chk``, dim to
+            chunk size, as it was recorded. Arrays recorded without their bytes are opened in the folder, if they
+            still are what was recorded.
+
+        Raises
+        ------
+        ConflictError
+            The arrays do not belong together.
+        NotFoundError
+            There is no such revision or array.
+
+        Warns
+        -----
+        LeftOutWarning
+            Units were left out.
+        UserWarning
+            Arrays were left out.
+        """
+        checkpoint = self.show(revision)
+        return {**resuming.resume(self.repository, self._row, checkpoint, arrays), "chk": resuming.chk_at(checkpoint)}
 
     def __getitem__(self, spec: str) -> xr.DataArray:
         """Open one named version, such as ``C@first_iteration``, as a lazy DataArray."""

@@ -22,11 +22,14 @@ from blake3 import blake3
 from minian_vc.errors import StorageError
 
 __all__ = [
+    "FULL",
+    "begin_flush",
     "copy_with_digest",
     "digest_file",
     "exchange",
     "file_system_now",
     "flush",
+    "flush_tree",
     "free_bytes",
     "link_or_copy",
     "link_tree",
@@ -41,8 +44,9 @@ __all__ = [
 
 BLOCK = 4 << 20
 FEW_FILES = 4  # up to this, flushing each file is cheaper than flushing the file system
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
+_START_WRITING = 2  # SYNC_FILE_RANGE_WRITE
 _EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
 
 
@@ -56,7 +60,7 @@ def storage_errors(what: str, path: Path | str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         hint = "The history and the working folder are as they were."
-        if error.errno in _FULL:
+        if error.errno in FULL:
             hint += " Free some space, then run the command again."
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             hint += " Check that you may write there."
@@ -98,6 +102,29 @@ def flush(files: Iterable[Path], folders: Iterable[Path]) -> None:
         _sync_file(file)
     for folder in folders:
         sync_folder(folder)
+
+
+def begin_flush(path: Path) -> None:
+    """Start a file on its way to the disk without waiting for it, where the system can. It promises nothing."""
+    start = _c_function("sync_file_range") if sys.platform == "linux" else None
+    if start is None:
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            start(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _START_WRITING)
+        finally:
+            os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """Make everything in a folder durable."""
+    files, folders = [], [folder]
+    for root, names, file_names in os.walk(folder):
+        folders += [Path(root) / name for name in names]
+        files += [Path(root) / name for name in file_names]
+    with storage_errors("flush the new files", folder):
+        flush(files, folders)
 
 
 def write_durably(path: Path, content: bytes, staging: Path) -> None:
@@ -177,7 +204,7 @@ def link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        if error.errno in (*_FULL, errno.EROFS, errno.EIO):
+        if error.errno in (*FULL, errno.EROFS, errno.EIO):
             raise
         shutil.copy2(source, target, follow_symlinks=False)
 

@@ -30,7 +30,7 @@ def put_in_place(staged: Path, live: Path, staging: Path) -> Path | None:
     StorageError
         It cannot be done; the live folder is as it was.
     """
-    with durable.storage_errors("put the restored folder in place", live):
+    with durable.storage_errors("put the new folder in place", live):
         try:
             if live.exists():
                 return staged if durable.exchange(staged, live) else _rename_twice(staged, live, staging)
@@ -47,8 +47,8 @@ def _explained(error: OSError, live: Path) -> OSError:
     if error.errno not in (errno.EBUSY, errno.EXDEV):
         return error
     return StorageError(
-        f"{live} is a mount point, or on another volume than the repository: it cannot be replaced in one step.",
-        "Nothing was changed. Restore into another folder with --to.",
+        f"{live} is a mount point, or on another volume than its parent: it cannot be replaced in one step.",
+        "Nothing was changed. Write into another folder (restore: --to).",
     )
 
 
@@ -70,10 +70,14 @@ def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
     return aside
 
 
-def recover(staging: Path, displaced: Path) -> None:
-    """Complete swaps that were killed between their two renames; a note that cannot be read is left for doctor."""
+def recover(staging: Path, displaced: Path | None, *, under_way: float = UNDER_WAY) -> None:
+    """Complete swaps that were killed between their two renames; a note that cannot be read is left for doctor.
+
+    What was replaced is kept in ``displaced``, or removed where that is None. Notes younger than ``under_way``
+    seconds may be of a swap that still runs.
+    """
     for note in staging.glob(NOTE):
-        if time.time() - note.stat().st_mtime < UNDER_WAY:
+        if time.time() - note.stat().st_mtime < under_way:
             continue
         names = read_note(note)
         if names is None:  # damaged: doctor names it, and nothing else must stop for it
@@ -82,8 +86,10 @@ def recover(staging: Path, displaced: Path) -> None:
             names["staged"].rename(names["live"])
         elif not names["live"].exists() and names["aside"].exists():
             names["aside"].rename(names["live"])
-        if names["aside"].exists():
+        if names["aside"].exists() and displaced is not None:
             set_aside(names["aside"], displaced)
+        elif names["aside"].exists():
+            durable.remove_tree(names["aside"])
         note.unlink()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import struct
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minian_vc.arrays.encoding import Encoded, EncodedGroup
 from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.coherence import UNIT, Alignment, align
 from minian_vc.errors import ConflictError
@@ -19,7 +22,9 @@ from minian_vc.model import ArrayVersion
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LeftOutWarning", "levels_to_caller", "open_array", "open_together"]
+__all__ = ["LeftOutWarning", "levels_to_caller", "open_array", "open_saved", "open_side_by_side", "open_together"]
+
+_ZARR_ONLY = ("_ARRAY_DIMENSIONS", "coordinates")
 
 
 class LeftOutWarning(UserWarning):
@@ -42,37 +47,69 @@ def open_array(array: ArrayVersion, files: Mapping[str, bytes]) -> xr.DataArray:
         Dims, shape, dtype and attributes as saved; dask-backed, one dask chunk per stored chunk; coordinates
         in memory. Picklable: a worker needs only to see the repository's folder.
     """
-    import dask.array as da
     import xarray as xr
 
     variable = open_zarr_array(files, array.variable)
-    data = da.from_array(
-        variable,
-        chunks=tuple(max(1, array.chunks[dim]) for dim in array.dims),
-        name=f"{array.name}-{array.manifest.removeprefix('blake3:')[:16]}",
-        inline_array=True,
-        meta=_empty(variable.dtype, len(array.dims)),
-    )
+    chunks = tuple(array.chunks[dim] for dim in array.dims)
+    data = _lazy(variable, chunks, f"{array.name}-{array.manifest.removeprefix('blake3:')[:16]}")
     parent = array.variable.rpartition("/")[0]
-    variables: dict[str, xr.Variable] = {array.name: xr.Variable(array.dims, data, _attributes(variable))}
+    coordinates = {}
     for coordinate in array.coordinates:
         stored = open_zarr_array(files, f"{parent}/{coordinate.name}".lstrip("/"))
-        variables[coordinate.name] = xr.Variable(coordinate.dims, stored[...], _attributes(stored))
-    raw = xr.Dataset({array.name: variables.pop(array.name)}, coords=variables)
-    return xr.decode_cf(raw)[array.name]
+        coordinates[coordinate.name] = xr.Variable(coordinate.dims, stored[...], _attributes(stored))
+    return _decoded(array.name, xr.Variable(array.dims, data, _attributes(variable)), coordinates)
 
 
-def _empty(dtype: Any, ndim: int) -> Any:
+def open_saved(group: EncodedGroup, folder: Path) -> xr.DataArray:
+    """Open an array folder that was just written.
+
+    Returns
+    -------
+    xarray.DataArray
+        As :func:`open_array`. Its dask name is new: a cluster that keeps the values of an older array folder of
+        that path does not take them for this one's.
+    """
+    import xarray as xr
+    import zarr
+
+    stored = zarr.open_array(str(folder / group.array.name), mode="r")
+    data = _lazy(stored, group.array.stored.chunks, f"{group.array.name}-{os.urandom(8).hex()}")
+    coordinates = {
+        each.name: xr.Variable(each.dims, each.values, _stored_attributes(each)) for each in group.coordinates
+    }
+    return _decoded(group.array.name, xr.Variable(group.array.dims, data, _attributes(stored)), coordinates)
+
+
+def _lazy(stored: Any, chunks: tuple[int, ...], name: str) -> Any:
+    """Return a dask array over a stored one, with its chunks."""
+    import dask.array as da
     import numpy as np
 
-    return np.empty((0,) * ndim, dtype=dtype)
+    meta = np.empty((0,) * len(stored.shape), dtype=stored.dtype)
+    return da.from_array(stored, chunks=tuple(max(1, n) for n in chunks), name=name, inline_array=True, meta=meta)
+
+
+def _decoded(name: str, variable: xr.Variable, coordinates: Mapping[str, xr.Variable]) -> xr.DataArray:
+    """Return a stored array with its coordinates, decoded by xarray's conventions."""
+    import xarray as xr
+
+    if variable.attrs.get("dtype") == "bool":  # xarray's own decoding would leave dask
+        attributes = {key: value for key, value in variable.attrs.items() if key != "dtype"}
+        variable = xr.Variable(variable.dims, variable.data.astype(bool), attributes)
+    return xr.decode_cf(xr.Dataset({name: variable}, coords=coordinates))[name]
+
+
+def _stored_attributes(coordinate: Encoded) -> dict[str, Any]:
+    fill = {} if coordinate.stored.fill_value in (None, "NaN") else {"_FillValue": coordinate.stored.fill_value}
+    attributes = {
+        k: v for k, v in coordinate.stored.attributes.items() if k not in ("_ARRAY_DIMENSIONS", "coordinates")
+    }
+    return attributes | fill
 
 
 def _attributes(stored: Any) -> dict[str, Any]:
     """Return the attributes as xarray's own zarr reader sees them, the fill value among them."""
-    attributes = {
-        key: value for key, value in dict(stored.attrs).items() if key not in ("_ARRAY_DIMENSIONS", "coordinates")
-    }
+    attributes = {key: value for key, value in dict(stored.attrs).items() if key not in _ZARR_ONLY}
     if getattr(getattr(stored, "metadata", None), "zarr_format", 2) == 3:
         fill = attributes.pop("_FillValue", None)
         if isinstance(fill, str) and stored.dtype.kind == "f":
@@ -100,13 +137,7 @@ def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion]
     """
     import xarray as xr
 
-    plan = align(arrays)
-    opened = []
-    for array in arrays:
-        one = open_array(array, files(array))
-        if array.name in plan.positions:
-            one = one.isel({UNIT: list(plan.positions[array.name])})
-        opened.append(one)
+    opened, plan = _on_common_units(arrays, files)
     try:
         together = xr.merge(opened, join="exact", compat="no_conflicts", combine_attrs="drop")
     except ValueError as error:  # MergeError and AlignmentError are both
@@ -114,8 +145,38 @@ def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion]
             f"The arrays do not belong together: {error}",
             "Name the arrays that do (arrays=[…]), or use return_dict=True for each as saved.",
         ) from error
-    _say_left_out(together, plan)
+    if plan.left_out:
+        together.attrs["left_out"] = json.dumps(plan.left_out)
+    _warn_of_left_out(plan)
     return together
+
+
+def open_side_by_side(
+    arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion], Mapping[str, bytes]]
+) -> dict[str, xr.DataArray]:
+    """Open several array versions on their common units, in one order, each with its own coordinates only.
+
+    Raises
+    ------
+    ConflictError
+        They have no common units, or unit ids that are not unique.
+    """
+    opened, plan = _on_common_units(arrays, files)
+    _warn_of_left_out(plan)
+    return {array.name: one for array, one in zip(arrays, opened, strict=True)}
+
+
+def _on_common_units(
+    arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion], Mapping[str, bytes]]
+) -> tuple[list[xr.DataArray], Alignment]:
+    plan = align(arrays)
+    opened = []
+    for array in arrays:
+        one = open_array(array, files(array))
+        if array.name in plan.positions:
+            one = one.isel({UNIT: list(plan.positions[array.name])})
+        opened.append(one)
+    return opened, plan
 
 
 def levels_to_caller() -> int:
@@ -126,8 +187,7 @@ def levels_to_caller() -> int:
     return level
 
 
-def _say_left_out(together: xr.Dataset, plan: Alignment) -> None:
+def _warn_of_left_out(plan: Alignment) -> None:
     if plan.left_out:
-        together.attrs["left_out"] = json.dumps(plan.left_out)
         what = "; ".join(f"{name} without {', '.join(map(str, ids))}" for name, ids in plan.left_out.items())
         warnings.warn(f"Common units only: {what}.", LeftOutWarning, stacklevel=levels_to_caller())

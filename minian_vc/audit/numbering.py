@@ -16,7 +16,7 @@ from minian_vc.facts import ArrayFacts, DatasetFacts, KnownHistory
 from minian_vc.units import Numbering, as_runs, in_order, is_earlier_copy, is_merge_result
 from minian_vc.zarr_format import stem
 
-__all__ = ["RULES", "current"]
+__all__ = ["RULES", "current", "is_kept", "outdated", "unused_merge"]
 
 UNIT = "unit_id"
 INITIAL = "_init"
@@ -74,6 +74,20 @@ def _sets_of_two(dataset: DatasetFacts) -> list[Judged]:
         arrays = [*group, *against]
         return [judged("numbering-differs", "error", what, arrays, dim=UNIT, fix=fix, grade="contradictory")]
     return []
+
+
+def outdated(dataset: DatasetFacts) -> list[str]:
+    """Return the current arrays that were, for certain, saved before the last merge among them."""
+    found = {array.name: _numbering(dataset, array) for array in current(dataset)}
+    last = max((numbering[0] for numbering, _ in found.values()), default=0)
+    return [name for name, (numbering, certain) in found.items() if certain and numbering[1] < last]
+
+
+def unused_merge(dataset: DatasetFacts) -> list[str]:
+    """Return what a merge made (``A_mrg`` …) that is newer than all current arrays: the next step starts from it."""
+    last = max((_numbering(dataset, array)[0][1] for array in current(dataset)), default=0)
+    made = [array for array in dataset.readable if array.unit_ids is not None and is_merge_result(array.name)]
+    return [array.name for array in made if not dataset.named and _numbering(dataset, array)[0][0] > last]
 
 
 def _merged_between(dataset: DatasetFacts) -> list[Judged]:

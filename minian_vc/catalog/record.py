@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from minian_vc.catalog import schema
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, canonical_json, digest_of
@@ -53,6 +53,8 @@ def apply(
     checkpoint_id = connection.scalar(_where(schema.checkpoint, "digest", operation.checkpoint))
     common = {"dataset_id": dataset_id, "checkpoint_id": checkpoint_id, "created_at": operation.created_at}
     if operation.tag is not None:
+        taken = (schema.tag.c.dataset_id == dataset_id) & (schema.tag.c.name == operation.tag)
+        connection.execute(delete(schema.tag).where(taken))  # a tag that moves on
         connection.execute(insert(schema.tag).values(name=operation.tag, **common))
     entry = {
         "sequence": operation.sequence,

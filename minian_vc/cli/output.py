@@ -107,7 +107,9 @@ def current_folder() -> Path:
 
 
 def find_dataset(path: str | None) -> Dataset:
-    """Return the dataset a command means: the path's, the current folder's, or the repository's only one.
+    """Return the dataset a command means: the path's, the caller's, the current folder's, or the repository's only one.
+
+    The caller's is the dataset that the command line was called with as ``obj``: a notebook's.
 
     Raises
     ------
@@ -122,6 +124,10 @@ def find_dataset(path: str | None) -> Dataset:
         if not given.is_absolute() and not given.exists():
             return _by_known_path(here, path) or open_dataset(given)
         return open_dataset(given)
+    context = click.get_current_context(silent=True)
+    called_with = context.find_object(Dataset) if context is not None else None
+    if called_with is not None:
+        return called_with
     repository = Repository.find(here)
     known = {row.path for row in repository.datasets()}
     for folder in (here, *here.parents):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from minian_vc import durable
 from minian_vc.arrays.contents import is_all_nan
 from minian_vc.catalog import queries
@@ -36,16 +38,19 @@ WARNED = frozenset(
 class Request:
     """What to record.
 
+    ``message`` may be a function of the names of the arrays that changed.
     ``only`` names arrays; the others are taken over from the parent. ``announce`` is told, before anything is
-    written, how many bytes the commit may cost and how many are free.
+    written, how many bytes the commit may cost and how many are free. With ``move_tag`` a tag that another
+    checkpoint has moves on to the new one.
     """
 
-    message: str = ""
+    message: str | Callable[[Sequence[str]], str] = ""
     tag: str | None = None
     only: Sequence[str] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     wait: float = 3.0
     announce: Callable[[int, int], None] = lambda *_: None
+    move_tag: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ def commit(repository: Repository, dataset: DatasetRow, request: Request) -> Com
         check_tag_name(request.tag)
     if request.only is not None and not request.only:
         raise InvalidInputError("The list of arrays to record (only) is empty.", "Nothing was recorded.")
-    check_text("message", request.message)
+    if isinstance(request.message, str):
+        check_text("message", request.message)
     for _ in range(TRIES):
         try:
             return _Attempt(repository, dataset, request).run()
@@ -115,7 +121,7 @@ class _Attempt:
         with repository.catalog.read() as connection:
             row = queries.dataset_at(connection, dataset.path)
             self.head = row.latest if row else None
-            refuse_taken_tag(connection, dataset, request.tag, allowed=self.head)
+            self._refuse_taken_tag(connection, allowed=self.head)
         self.parent = repository.checkpoint(self.head) if self.head else None
 
     def run(self) -> Commit:
@@ -204,18 +210,18 @@ class _Attempt:
                 self.working.refuse_changed(self._choose, readings)  # an older cut must not become the newer checkpoint
             except BusyError:
                 raise _HistoryMoved from None
-        refuse_taken_tag(history.connection, dataset, self.request.tag, allowed=latest)
+        self._refuse_taken_tag(history.connection, allowed=latest)
         parent = self.repository.checkpoint(latest) if latest else None
         taken_over = {a.folder: a for a in parent.arrays} if parent and self.request.only is not None else {}
         arrays = tuple(array for _, array in sorted({**taken_over, **read}.items()))
         if parent is not None and _same(arrays, parent.arrays):
             return Commit(self._tag_latest(history, parent), created=False)
-        refuse_taken_tag(history.connection, dataset, self.request.tag)
+        self._refuse_taken_tag(history.connection, allowed=None)
         checkpoint = Checkpoint(
             dataset=dataset.uid,
             parent=latest,
             sequence=parent.sequence + 1 if parent else 1,
-            message=self.request.message,
+            message=self._message(arrays, parent),
             author=self.repository.author,
             created_at=timestamp(),
             arrays=arrays,
@@ -227,6 +233,16 @@ class _Attempt:
         self.repository.objects.put("checkpoints", document)
         history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded)
         return Commit(checkpoint, created=True)
+
+    def _message(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> str:
+        if isinstance(self.request.message, str):
+            return self.request.message
+        before = {array.name: array.manifest for array in parent.arrays} if parent else {}
+        return self.request.message([array.name for array in arrays if before.get(array.name) != array.manifest])
+
+    def _refuse_taken_tag(self, connection: Connection, *, allowed: str | None) -> None:
+        if not self.request.move_tag:
+            refuse_taken_tag(connection, self.dataset, self.request.tag, allowed=allowed)
 
     def _check(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> dict[str, Any]:
         """Return grade and findings of what is recorded, as the checkpoint keeps them."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minian_vc.arrays.opening import open_array, open_together
+from minian_vc.arrays.opening import open_array, open_side_by_side, open_together
 from minian_vc.audit import audit
 from minian_vc.audit.numbering import is_kept
 from minian_vc.errors import BusyError, ConflictError, InvalidInputError, NotFoundError, UnreadableError
-from minian_vc.facts import ArrayFacts, DatasetFacts
+from minian_vc.facts import ArrayFacts, ArrayFiles, DatasetFacts
 from minian_vc.inspection import as_version
+from minian_vc.model import ArrayVersion
 from minian_vc.names import near
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["load_each", "load_together"]
+__all__ = ["load_each", "load_side_by_side", "load_together"]
 
 
 def load_together(facts: DatasetFacts, names: Sequence[str] | None) -> xr.Dataset:
@@ -35,11 +36,23 @@ def load_together(facts: DatasetFacts, names: Sequence[str] | None) -> xr.Datase
         There is no array of that name, or none at all.
     """
     chosen = [array for array in facts.readable if is_kept(facts, array)] if names is None else _named(facts, names)
+    return open_together(*_versions(facts, chosen))
+
+
+def load_side_by_side(facts: DatasetFacts, names: Sequence[str]) -> dict[str, xr.DataArray]:
+    """Open the named arrays on their common units, each with its own coordinates; raises as :func:`load_together`."""
+    return open_side_by_side(*_versions(facts, _named(facts, names)))
+
+
+def _versions(
+    facts: DatasetFacts, chosen: Sequence[ArrayFacts]
+) -> tuple[list[ArrayVersion], Callable[[ArrayVersion], ArrayFiles]]:
+    """Return arrays as what can be opened, and where the files of each are."""
     if not chosen:
         raise NotFoundError(f"There is no array to load in {facts.where}.", f"See: minian-vc check '{facts.where}'")
     versions = [as_version(array) for array in _unchanged(facts, chosen)]
     files = {version.name: array.files for version, array in zip(versions, chosen, strict=True)}
-    return open_together(versions, lambda version: files[version.name])
+    return versions, lambda version: files[version.name]
 
 
 def load_each(facts: DatasetFacts) -> dict[str, xr.DataArray]:

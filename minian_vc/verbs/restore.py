@@ -19,7 +19,7 @@ from minian_vc.repository import Repository, dataset_above, is_dataset
 from minian_vc.swap import put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
 from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
-from minian_vc.verbs.write_back import flush_tree, write_array
+from minian_vc.verbs.write_back import write_array
 from minian_vc.working_folder import FileStat, WorkingFolder
 from minian_vc.working_folder.scan import list_files
 from minian_vc.zarr_format import stem
@@ -94,7 +94,7 @@ def restore_arrays(
     with _Staging(repository.staging) as staging:
         for folder, array in folders.items():
             write_array(repository, array, staging.path / folder, as_name)
-        flush_tree(staging.path)
+        durable.flush_tree(staging.path)
         saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
         aside = []
         for folder, array in folders.items():
@@ -135,7 +135,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         linked = _link_over(working.path, staged, leave=set(others) - same)
         for folder in sorted(set(wanted) - same):
             write_array(repository, wanted[folder], staged / folder, None)
-        flush_tree(staged)
+        durable.flush_tree(staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
         old = put_in_place(staged, working.path, repository.staging)
         staging.holds_displaced = True
@@ -191,7 +191,7 @@ def restore_to(
     with _Staging(base, ".tmp") as staging:
         for folder, array in folders.items():
             write_array(repository, array, staging.path / folder, as_name)
-        flush_tree(staging.path)
+        durable.flush_tree(staging.path)
         with durable.storage_errors("write the restored arrays", target):
             target.mkdir(parents=True, exist_ok=True)
             for folder in folders:

@@ -14,7 +14,7 @@ from minian_vc.names import check_key
 from minian_vc.repository import Repository
 from minian_vc.zarr_format import METADATA_NAMES
 
-__all__ = ["flush_tree", "write_array"]
+__all__ = ["write_array"]
 
 WORKERS = min(8, 2 * (os.cpu_count() or 1))
 
@@ -55,12 +55,3 @@ def _renamed(array: ArrayVersion, entries: Mapping[str, FileEntry], name: str) -
         if key not in metadata
     }
     return moved | {key: FileEntry.of(content) for key, content in documents.items()}
-
-
-def flush_tree(folder: Path) -> None:
-    files, folders = [], [folder]
-    for root, names, file_names in os.walk(folder):
-        folders += [Path(root) / name for name in names]
-        files += [Path(root) / name for name in file_names]
-    with durable.storage_errors("flush the restored files", folder):
-        durable.flush(files, folders)

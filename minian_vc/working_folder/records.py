@@ -74,10 +74,12 @@ class Records:
         known = record.files if record else {}
         return sum(s[0] for key, s in stats.items() if known.get(key) != s)
 
-    def manifest_of(self, folder: str, files: Mapping[str, FileStat]) -> str | None:
+    def manifest_of(self, folder: str, files: Mapping[str, FileStat], *, with_bytes: bool = True) -> str | None:
         """Return the manifest recorded, with its bytes, for these files (timestamps taken at their word)."""
         record = self._record(folder)
-        return record.manifest if record is not None and record.with_bytes and record.files == files else None
+        if record is None or record.with_bytes < with_bytes or record.files != files:
+            return None
+        return record.manifest
 
     def refresh(self, folder: str, files: Mapping[str, FileStat]) -> None:
         """Renew the record of files whose ctime alone moved (a second name of theirs came or went)."""
