@@ -158,9 +158,7 @@ def test_names_from_the_disk_are_escaped(tmp_path: Path) -> None:
     write_array(folder / "<script>alert(1)<", VALUES, ("unit_id", "frame"), coords={"unit_id": [0, 1, 2]})
     report = mvc.check(folder)
     page = Page(report._repr_html_())
-    assert not {"u", "script"} & set(page.tags)
-    assert page.tags.count("b") == 2
-    assert page.tags.count("i") == 1
+    assert not {"u", "script", "b", "i"} & set(page.tags)
     assert name in page.text
     assert "a & <i>" in page.text
     assert "<u>1" in page.text
