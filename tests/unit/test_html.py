@@ -59,7 +59,7 @@ def test_a_row_of_another_length_is_refused() -> None:
 
 
 def test_the_style_follows_system_and_page_and_the_page_wins() -> None:
-    """Dark where the system is, and where JupyterLab, VS Code or Sphinx say so; they also say light on a dark system."""
+    """Dark where the system is, and where JupyterLab, VS Code or Sphinx say so; they say light as well."""
     style = html.STYLE
     assert Page(style).tags == ["style"]
     system = style.index("prefers-color-scheme:dark")

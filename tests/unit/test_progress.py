@@ -176,9 +176,11 @@ def test_it_is_not_shown(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
 def test_silence_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the block raises."""
     terminal(monkeypatch, Terminal())
-    with pytest.raises(KeyError), silence():
-        assert not progressing._is_shown(LARGE)
-        raise KeyError
+    silenced = silence()
+    silenced.__enter__()
+    assert not progressing._is_shown(LARGE)
+    with pytest.raises(KeyError):
+        silenced.__exit__(KeyError, KeyError(), None)
     assert progressing._is_shown(LARGE)
 
 
@@ -254,7 +256,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
 
 
 def test_a_commit_tells_of_all_that_it_reads(dataset: mvc.Dataset, spy: Spy) -> None:
-    """All bytes of the folder, but for the files so small that they lie in the manifest; of nothing changed, nothing."""
+    """All bytes of the folder, but for files so small that they lie in the manifest; if nothing changed, nothing."""
     files = [path.stat().st_size for path in dataset.path.rglob("*") if path.is_file()]
     dataset.commit()
     assert spy.totals == [sum(files)]
