@@ -14,6 +14,7 @@ from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall
 from minian_vc.diff import ArrayChange
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
+from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
 from minian_vc.repository import Repository, dataset_above, datasets_below, is_dataset
@@ -64,9 +65,21 @@ class Dataset:
         return self.repository.dataset_row(self.name)
 
     def __repr__(self) -> str:
+        return looks.line(f"minian_vc.Dataset {self.name} in {self.repository.root}", self._latest_line)
+
+    def _latest_line(self) -> str:
         latest = self.latest
-        where = f"@{latest.short_id}" if latest else "no checkpoint yet"
-        return f"<minian_vc.Dataset {self.name} in {self.repository.root}: {where}>"
+        return f"@{latest.short_id}{looks.tags_text(latest.tags)}" if latest else "no checkpoint yet"
+
+    def _repr_html_(self) -> str:
+        return looks.html(self._html, repr(self))
+
+    def _html(self) -> str:
+        latest = self.latest  # chk from there: the folder may have a million files
+        with self.repository.catalog.read() as connection:
+            newest = queries.log(connection, self._row.uid, limit=looks.NEWEST)
+            count = queries.count_checkpoints(connection, self._row.uid)
+        return looks.dataset_html(self.name, self.path, count, newest, _recall_from(latest) if latest else {})
 
     # -- recording -----------------------------------------------------------------------------
 
@@ -219,7 +232,7 @@ class Dataset:
             else:
                 found[stem(folder)] = dict(zip(array.dims, zip(array.shape, array.chunks, strict=True), strict=True))
         if not found and (latest := self.latest):
-            found = {a.name: {d: (n, a.chunks[d]) for d, n in zip(a.dims, a.shape, strict=True)} for a in latest.arrays}
+            return _recall_from(latest, unreadable)
         return recall(found, unreadable)
 
     def check(self, *specs: str) -> CheckReport:
@@ -462,6 +475,13 @@ class Dataset:
                 f"Nothing was changed. Give the dataset itself: {above}",
             )
         return cls(repository, name)
+
+
+def _recall_from(checkpoint: Checkpoint, unreadable: Sequence[str] = ()) -> Chk:
+    """Return ``chk`` as the arrays of a checkpoint have it."""
+    arrays = checkpoint.arrays
+    known = {a.name: {dim: (n, a.chunks[dim]) for dim, n in zip(a.dims, a.shape, strict=True)} for a in arrays}
+    return recall(known, unreadable)
 
 
 def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:

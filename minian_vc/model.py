@@ -12,6 +12,7 @@ from typing import Any, Self
 from blake3 import blake3
 
 from minian_vc.errors import DamagedError, EnvironmentUnfitError
+from minian_vc.looks import checkpoint as looks
 
 __all__ = [
     "ArrayVersion",
@@ -169,6 +170,9 @@ class ArrayVersion:
     missing_chunks: int = 0
     bytes_kept: bool = True
 
+    def __repr__(self) -> str:
+        return looks.array_line(self)
+
     @property
     def digest(self) -> str:
         """Digest of the whole description: the same array version in two checkpoints has one."""
@@ -197,6 +201,12 @@ class Checkpoint:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
     tags: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return looks.line(self)
+
+    def _repr_html_(self) -> str:
+        return looks.html(self)
 
     def array(self, name: str) -> ArrayVersion | None:
         """Return the array version of that name, or None."""

@@ -16,6 +16,7 @@ from minian_vc.catalog.queries import DatasetRow
 from minian_vc.config import Config
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.history import History, open_history
+from minian_vc.looks import history as looks
 from minian_vc.model import PREFIX, Checkpoint, digest_of
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
@@ -54,6 +55,20 @@ class Repository:
         self.objects = ObjectStore(self.folder / "objects", self.staging)
         self.operations = OperationLog(self.folder / "operations", self.staging)
         self.catalog = Catalog(self.folder / "catalog.sqlite")
+
+    def __repr__(self) -> str:
+        return looks.line(f"minian_vc.Repository {self.root}", self._datasets_line)
+
+    def _datasets_line(self) -> str:
+        with self.catalog.read() as connection:
+            return looks.repository_line(queries.summaries(connection))
+
+    def _repr_html_(self) -> str:
+        return looks.html(self._html, repr(self))
+
+    def _html(self) -> str:
+        with self.catalog.read() as connection:
+            return looks.repository_html(self.root, queries.summaries(connection))
 
     @classmethod
     def open(cls, root: Path | str) -> Self:

@@ -15,7 +15,6 @@ __all__ = [
     "Numbering",
     "UnitsEntry",
     "are_apart",
-    "as_runs",
     "in_order",
     "is_earlier_copy",
     "is_merge_result",
@@ -69,19 +68,6 @@ def in_order(units: Iterable[Any]) -> list[Any]:
         return sorted(known)
     except TypeError:
         return sorted(known, key=str)
-
-
-def as_runs(units: Sequence[int | str], most: int = 12) -> str:
-    """Return unit ids as people read them: runs as a–b, long lists cut."""
-    runs: list[list[int | str]] = []
-    for unit in units:
-        last = runs[-1][-1] if runs else None
-        if isinstance(unit, int) and isinstance(last, int) and unit == last + 1:
-            runs[-1] = [runs[-1][0], unit]
-        else:
-            runs.append([unit])
-    parts = ["-".join(map(str, run)) for run in runs]
-    return ",".join(parts[:most]) + (f",… ({len(units)} units)" if len(parts) > most else "")
 
 
 def numberings(checkpoints: Iterable[tuple[str, Mapping[str, ArrayUnits]]]) -> tuple[dict[str, Numbering], int]:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 
 from minian_vc.audit.model import Judged, Rule, judged, listed
 from minian_vc.facts import ArrayFacts, DatasetFacts, KnownHistory
-from minian_vc.units import Numbering, as_runs, in_order, is_earlier_copy, is_merge_result
+from minian_vc.text import as_runs
+from minian_vc.units import Numbering, in_order, is_earlier_copy, is_merge_result
 from minian_vc.zarr_format import stem
 
 __all__ = ["RULES", "current", "is_kept", "outdated", "unused_merge"]

@@ -9,7 +9,8 @@ from minian_vc.audit.model import Grade, Judged, Rule, judged, listed
 from minian_vc.audit.numbering import current, is_copy, is_one_numbering
 from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.findings import Severity
-from minian_vc.units import as_runs, in_order
+from minian_vc.text import as_runs
+from minian_vc.units import in_order
 
 __all__ = ["RULES"]
 

@@ -59,7 +59,15 @@ class Catalog:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state of the catalog."""
+        """Open a transaction that sees one state of the catalog.
+
+        Raises
+        ------
+        StorageError
+            The catalog is not there any more; nothing is made in its place.
+        """
+        if not self.path.exists():  # SQLite would make an empty one
+            raise StorageError(f"The catalog {self.path} is not there.", "Nothing was changed. Check the path.")
         with self._transaction("BEGIN") as connection:
             yield connection
 

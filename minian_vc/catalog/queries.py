@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
 from minian_vc.catalog.record import CoordinateValues
 from minian_vc.catalog.schema import (
@@ -26,11 +26,13 @@ from minian_vc.units import ArrayUnits
 
 __all__ = [
     "DatasetRow",
+    "DatasetSummary",
     "LogEntry",
     "array_names",
     "by_id_prefix",
     "by_tag",
     "coordinate_values",
+    "count_checkpoints",
     "dataset_at",
     "datasets",
     "find_arrays",
@@ -38,6 +40,7 @@ __all__ = [
     "log",
     "parent_of",
     "recorded_manifests",
+    "summaries",
     "tags",
     "units_by_checkpoint",
 ]
@@ -66,6 +69,17 @@ class LogEntry:
     arrays: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A dataset with the number of its checkpoints, and its latest one: id, time and message."""
+
+    path: str
+    checkpoints: int
+    latest: str
+    created_at: str
+    message: str
+
+
 def last_operation(connection: Connection) -> tuple[int, str | None]:
     """Return number and digest of the last operation the catalog knows; (0, None) for none."""
     newest = select(operation.c.sequence, operation.c.digest).order_by(operation.c.sequence.desc()).limit(1)
@@ -77,6 +91,24 @@ def datasets(connection: Connection) -> list[DatasetRow]:
     """Return all datasets, by path."""
     rows = connection.execute(select(dataset.c.uid, dataset.c.path, dataset.c.latest).order_by(dataset.c.path))
     return [DatasetRow(*row) for row in rows]
+
+
+def summaries(connection: Connection) -> list[DatasetSummary]:
+    """Return the datasets that have checkpoints, by path, each with its latest."""
+    counted = select(checkpoint.c.dataset_id, func.count().label("n")).group_by(checkpoint.c.dataset_id).subquery()
+    rows = connection.execute(
+        select(dataset.c.path, counted.c.n, checkpoint.c.digest, checkpoint.c.created_at, checkpoint.c.message)
+        .join(counted, counted.c.dataset_id == dataset.c.id)
+        .join(checkpoint, checkpoint.c.digest == dataset.c.latest)
+        .order_by(dataset.c.path)
+    )
+    return [DatasetSummary(*row) for row in rows]
+
+
+def count_checkpoints(connection: Connection, uid: str) -> int:
+    """Return how many checkpoints a dataset has."""
+    counted = select(func.count()).select_from(checkpoint).join(dataset).where(dataset.c.uid == uid)
+    return connection.scalar(counted) or 0
 
 
 def dataset_at(connection: Connection, path: str) -> DatasetRow | None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import click
 
-from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, size, when
+from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, when
 from minian_vc.diff import ArrayChange
+from minian_vc.looks.changes import fields_text, units_text
+from minian_vc.looks.checkpoint import COLUMNS, array_rows
 from minian_vc.model import PREFIX, ArrayVersion
-from minian_vc.units import UnitsEntry, as_runs
+from minian_vc.text import as_runs
+from minian_vc.units import UnitsEntry
 
 __all__ = ["COMMANDS"]
 
@@ -96,20 +99,7 @@ def show(revision: str, dataset: str | None, json_: bool) -> None:
     for name, value in checkpoint.provenance.get("params", {}).items():
         click.echo(f"param      {name} = {value}")
     click.echo()
-    rows = [
-        (
-            array.name + ("" if array.bytes_kept else " (no bytes)"),
-            " x ".join(f"{dim} {n}" for dim, n in zip(array.dims, array.shape, strict=True)) or "scalar",
-            array.dtype,
-            " x ".join(str(array.chunks[dim]) for dim in array.dims),
-            "-" if array.unit_ids is None else as_runs(array.unit_ids),
-            "/".join(x for x in (array.animal, array.session) if x) or "-",
-            size(array.nbytes),
-            size(array.stored_bytes),
-        )
-        for array in checkpoint.arrays
-    ]
-    print_table(("array", "dims", "dtype", "chunks", "unit ids", "session", "in memory", "stored"), rows)
+    print_table(COLUMNS, array_rows(checkpoint.arrays))
 
 
 def _array(array: ArrayVersion) -> dict[str, Any]:
@@ -150,7 +140,7 @@ def diff(old: str, new: str | None, dataset: str | None, exit_code: bool, json_:
     if json_:
         print_json({"dataset": found.name, "arrays": [_change(change) for change in changes]})
     elif differing:
-        rows = [(c.state, c.name, _fields(c), _units(c)) for c in differing]
+        rows = [(c.state, c.name, fields_text(c), units_text(c)) for c in differing]
         print_table(("state", "array", "changed", "units"), rows)
         click.echo(f"Unchanged: {len(changes) - len(differing)}.")
     else:
@@ -173,33 +163,6 @@ def _change(change: ArrayChange) -> dict[str, Any]:
             "renumbered": units.renumbered,
         },
     }
-
-
-def _fields(change: ArrayChange) -> str:
-    if change.state != "modified":
-        return ""
-    parts = []
-    for name, (old, new) in change.fields.items():
-        shown = ", ".join(sorted({*old, *new})) if name == "coords" else f"{_plain(old)} → {_plain(new)}"
-        parts.append(f"{name} {shown}")
-    return "; ".join(parts) or "values"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{dim}={n}" for dim, n in value.items())
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _units(change: ArrayChange) -> str:
-    units = change.units
-    if units is None:
-        return ""
-    kinds = ("added", "removed", "changed", "unchanged")
-    parts = [f"{kind} {as_runs(getattr(units, kind))}" for kind in kinds if getattr(units, kind)]
-    if units.renumbered:
-        parts.insert(0, "numbering started anew, ids are not the same cells:")
-    return "  ".join(parts)
 
 
 @click.command()

@@ -6,18 +6,18 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.filesize import decimal
 from rich.table import Table
 
 from minian_vc.dataset import Dataset, open_dataset
 from minian_vc.errors import InvalidInputError, MinianVCError, NotFoundError
+from minian_vc.progress import silence
 from minian_vc.repository import Repository, datasets_below, is_dataset
+from minian_vc.text import size, when
 
 __all__ = [
     "as_json",
@@ -36,8 +36,15 @@ WIDE = 200  # columns where the output is not a terminal
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the option ``--json``."""
-    return click.option("--json", "json_", is_flag=True, help="Print JSON, and nothing else, to stdout.")(command)
+    """Give a command the option ``--json``; with it no progress is shown."""
+    what = "Print JSON, and nothing else, to stdout."
+    return click.option("--json", "json_", is_flag=True, callback=_silently, help=what)(command)
+
+
+def _silently(context: click.Context, _: click.Parameter, json_: bool) -> bool:
+    if json_:
+        context.with_resource(silence())
+    return json_
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -76,16 +83,6 @@ def note(text: str) -> None:
     """Say something on the way, on a terminal only."""
     if sys.stderr.isatty():
         click.echo(text, err=True)
-
-
-def size(count: int) -> str:
-    """Return bytes as people read them."""
-    return decimal(count)
-
-
-def when(timestamp: str) -> str:
-    """Return a recorded time in local time, to the second."""
-    return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def current_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ from minian_vc.history import Decoded, History
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
 from minian_vc.names import check_tag_name, check_text, near
 from minian_vc.objects import Batch
+from minian_vc.progress import progress
 from minian_vc.repository import Repository
 from minian_vc.verbs.check import audit_versions
 from minian_vc.verbs.describe import describe_array
@@ -118,6 +120,8 @@ class _Attempt:
         self.request = request
         self.working = repository.working_folder(dataset.path)
         self.decoded: Decoded = {}
+        self.shown = contextlib.ExitStack()
+        self.advance: Callable[[int], None] | None = None
         with repository.catalog.read() as connection:
             row = queries.dataset_at(connection, dataset.path)
             self.head = row.latest if row else None
@@ -126,13 +130,13 @@ class _Attempt:
 
     def run(self) -> Commit:
         objects = self.repository.objects
-        with objects.batch() as chunks, objects.batch() as manifests:
+        with objects.batch() as chunks, objects.batch() as manifests, self.shown:
             readings = self.working.read(
                 self._choose,
                 lambda *key: self._sink(chunks, *key),
                 wait=self.request.wait,
                 with_bytes=self._keeps_bytes,
-                before=self._refuse_too_large,
+                before=self._before,
             )
             digests = {folder: _add_manifest(manifests, reading) for folder, reading in readings.items()}
             arrays = {folder: self._array_version(folder, digests[folder], readings[folder]) for folder in readings}
@@ -172,7 +176,22 @@ class _Attempt:
     def _sink(self, chunks: Batch, folder: str, key: str) -> Sink:
         """Return where a file's bytes go; of an array without bytes, coordinates are still kept."""
         is_data = key.startswith(f"{stem(folder)}/")
-        return chunks.add_file if self._keeps_bytes(folder) or not is_data else hash_only
+        taker = chunks.add_file if self._keeps_bytes(folder) or not is_data else hash_only
+
+        def sink(source: int) -> tuple[str, int]:
+            digest, size = taker(source)
+            if self.advance is not None:
+                self.advance(size)
+            return digest, size
+
+        return sink
+
+    def _before(self, files: Mapping[str, Mapping[str, FileStat]]) -> None:
+        """Refuse what the disk cannot hold, and show progress from here on (asked again while a save is waited for)."""
+        self._refuse_too_large(files)
+        if self.advance is None:
+            total = sum(self.working.records.changed_bytes(folder, files[folder]) for folder in files)
+            self.advance = self.shown.enter_context(progress("Recording", total))
 
     def _refuse_too_large(self, files: Mapping[str, Mapping[str, FileStat]]) -> None:
         """Say what the commit may cost at most, and refuse when the disk cannot hold it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from html import escape
 from typing import TYPE_CHECKING
 
-from rich.filesize import decimal
-
+from minian_vc.html import Html, code, element, heading, page, part, table
 from minian_vc.prediction import Outcome
+from minian_vc.text import printable, size
 
 if TYPE_CHECKING:
+    from minian_vc.findings import Finding
     from minian_vc.verbs.report import CheckReport
 
 __all__ = ["html", "text"]
@@ -27,12 +27,7 @@ GRADES = {
     "contradictory": "the arrays do not all belong together",
     "unreadable": "MiniAn cannot open it",
 }
-STYLE = (
-    "<style>.mvc-check{font-family:sans-serif;color:inherit}.mvc-check td,.mvc-check th{text-align:left;"
-    "vertical-align:top;padding:.2em .8em .2em 0;border:0;background:none}.mvc-check code{font-size:.9em;"
-    "opacity:.8}.mvc-check .error{color:#c0392b;font-weight:bold}.mvc-check .warning{color:#b9770e;font-weight:bold}"
-    "@media (prefers-color-scheme:dark){.mvc-check .error{color:#ff7b6b}.mvc-check .warning{color:#f0b350}}</style>"
-)
+COLORS = {"aligned": "good", "alignable": "warning"}
 
 
 def text(report: CheckReport) -> str:
@@ -48,27 +43,32 @@ def text(report: CheckReport) -> str:
         lines.append("What loading would do:")
     for name, outcome in report.prediction.items():
         lines.append(f"  {CALLS[name]:30} {_said(outcome, report.input_nbytes)}")
-    return "\n".join("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line) for line in lines)
+    return "\n".join(map(printable, lines))
 
 
 def html(report: CheckReport) -> str:
     """Return the report as HTML for a notebook, everything escaped, for light and dark."""
-    if report.datasets:
-        return "".join(html(each) for each in report.datasets)
-    found = "".join(
-        f'<tr><td class="{finding.severity}">{finding.severity}</td><td><code>{escape(finding.code)}</code></td>'
-        f"<td>{escape(finding.message)}{f'<br><code>{escape(finding.fix)}</code>' if finding.fix else ''}</td></tr>"
-        for finding in report.findings
+    return page(*(_one(each) for each in report.datasets or (report,)))
+
+
+def _one(report: CheckReport) -> Html:
+    grade = element("strong", report.grade, cls=COLORS.get(report.grade, "error"))
+    rows = [
+        (element("span", found.severity, cls=found.severity), code(found.code), _with_fix(found))
+        for found in report.findings
+    ]
+    loading = [(code(CALLS[name]), _said(outcome, report.input_nbytes)) for name, outcome in report.prediction.items()]
+    return part(
+        heading("Check of ", code(report.where)),
+        element("div", grade, f": {GRADES[report.grade]}"),
+        table(("", "finding", "what and how to mend it"), rows, texts=("what and how to mend it",)),
+        table(("call", "what loading would do"), loading, texts=("what loading would do",)),
     )
-    loading = "".join(
-        f"<tr><td><code>{escape(CALLS[name])}</code></td><td>{escape(_said(outcome, report.input_nbytes))}</td></tr>"
-        for name, outcome in report.prediction.items()
-    )
-    return (
-        f'{STYLE}<div class="mvc-check"><b>{escape(report.where)}</b>: <b>{report.grade}</b> '
-        f"({escape(GRADES[report.grade])})<table>{found}</table>"
-        f"{'<i>What loading would do</i>' if loading else ''}<table>{loading}</table></div>"
-    )
+
+
+def _with_fix(found: Finding) -> Html:
+    fix = element("div", code(found.fix)) if found.fix else Html()
+    return element("div", found.message, fix)
 
 
 def _said(outcome: Outcome, input_nbytes: int) -> str:
@@ -80,11 +80,11 @@ def _said(outcome: Outcome, input_nbytes: int) -> str:
     total = sum(array.nbytes for array in outcome.arrays.values())
     dtypes = Counter(array.dtype for array in outcome.arrays.values())
     if not padded:
-        return f"opens {len(outcome.arrays)} arrays, nothing padded ({decimal(total)} in memory)"
+        return f"opens {len(outcome.arrays)} arrays, nothing padded ({size(total)} in memory)"
     values = sum(array.padded_values for array in outcome.arrays.values())
     return (
         f"opens {len(outcome.arrays)} arrays, {len(padded)} of them padded with {values:,} NaN: {', '.join(padded[:8])}"
-        f"{', …' if len(padded) > 8 else ''} ({decimal(input_nbytes)} become {decimal(total)}; {_kinds(dtypes)})"
+        f"{', …' if len(padded) > 8 else ''} ({size(input_nbytes)} become {size(total)}; {_kinds(dtypes)})"
     )
 
 

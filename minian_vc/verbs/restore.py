@@ -19,7 +19,7 @@ from minian_vc.repository import Repository, dataset_above, is_dataset
 from minian_vc.swap import put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
 from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
-from minian_vc.verbs.write_back import write_array
+from minian_vc.verbs.write_back import write_arrays
 from minian_vc.working_folder import FileStat, WorkingFolder
 from minian_vc.working_folder.scan import list_files
 from minian_vc.zarr_format import stem
@@ -92,9 +92,7 @@ def restore_arrays(
     _refuse_too_large(repository.folder, arrays)
     working = repository.working_folder(dataset.path)
     with _Staging(repository.staging) as staging:
-        for folder, array in folders.items():
-            write_array(repository, array, staging.path / folder, as_name)
-        durable.flush_tree(staging.path)
+        write_arrays(repository, folders, staging.path, as_name)
         saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
         aside = []
         for folder, array in folders.items():
@@ -133,9 +131,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         if working.path.is_dir():
             shutil.copystat(working.path, staged)
         linked = _link_over(working.path, staged, leave=set(others) - same)
-        for folder in sorted(set(wanted) - same):
-            write_array(repository, wanted[folder], staged / folder, None)
-        durable.flush_tree(staged)
+        write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
         old = put_in_place(staged, working.path, repository.staging)
         staging.holds_displaced = True
@@ -189,9 +185,7 @@ def restore_to(
     base = next(path for path in (target, *target.parents) if path.exists() and not is_dataset(path))
     _refuse_too_large(base, arrays)
     with _Staging(base, ".tmp") as staging:
-        for folder, array in folders.items():
-            write_array(repository, array, staging.path / folder, as_name)
-        durable.flush_tree(staging.path)
+        write_arrays(repository, folders, staging.path, as_name)
         with durable.storage_errors("write the restored arrays", target):
             target.mkdir(parents=True, exist_ok=True)
             for folder in folders:
