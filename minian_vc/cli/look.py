@@ -51,13 +51,14 @@ def _tags(tags: tuple[str, ...]) -> str:
 @dataset_argument
 @click.option("-n", "number", type=click.IntRange(min=1), help="Show only the newest N.")
 @click.option("--array", help="Only checkpoints that recorded a new version of this array.")
+@click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
 @as_json
-def log(dataset: str | None, number: int | None, array: str | None, json_: bool) -> None:
+def log(dataset: str | None, number: int | None, array: str | None, manual: bool, json_: bool) -> None:
     """List the checkpoints of DATASET, newest first."""
     found = find_dataset(dataset)
-    entries = found.history(number, array)
+    entries = found.history(number, array, manual=manual)
     if json_:
-        keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
+        keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays", "automatic")
         print_json({"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]})
         return
     if not entries and found.latest is None:
@@ -69,7 +70,7 @@ def log(dataset: str | None, number: int | None, array: str | None, json_: bool)
             when(entry.created_at),
             ", ".join(entry.tags),
             len(entry.arrays),
-            entry.message,
+            f"[{entry.automatic}] {entry.message}" if entry.automatic else entry.message,
         )
         for entry in entries
     ]
