@@ -239,9 +239,9 @@ class Checkpoint:
 class Operation:
     """One step of a repository's history, one of :data:`ACTIONS`.
 
-    A checkpoint is recorded (``commit``), gets a ``tag``, or is dropped (``prune``); ``sweep`` says that objects without
-    a reference were removed, and names the dataset's latest checkpoint. Operations are numbered from 1 and each names
-    the digest of the one before. ``path`` is the dataset's folder at that time, relative to the repository's root.
+    A checkpoint is recorded (``commit``), given a tag (``tag``) or dropped (``prune``). ``sweep`` says that objects
+    without a reference were removed, and names the dataset's latest checkpoint. Operations are numbered from 1 and each
+    names the digest of the one before. ``path`` is the dataset's folder then, relative to the repository's root.
     """
 
     sequence: int

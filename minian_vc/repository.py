@@ -252,8 +252,9 @@ class Repository:
             return None
         matching = queries.by_id_prefix(connection, dataset.uid, prefix)
         found = [each for each, pruned_at in matching.items() if pruned_at is None]
-        if matching and not found:
-            raise pruned_error(*next(iter(matching.items())))
+        gone = {each: pruned_at for each, pruned_at in matching.items() if pruned_at is not None}
+        if gone and not found:
+            raise pruned_error(*next(iter(gone.items())))
         if len(found) > 1:
             shown = ", ".join(each.removeprefix(PREFIX)[:16] for each in found[:5])
             raise InvalidInputError(f"{base!r} is the beginning of {len(found)} ids: {shown}.", "Give more digits.")

@@ -64,17 +64,19 @@ def log(dataset: str | None, number: int | None, array: str | None, manual: bool
     if not entries and found.latest is None:
         click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
         return
+    marked = any(entry.automatic for entry in entries)
     rows = [
         (
             entry.id.removeprefix(PREFIX)[:10],
             when(entry.created_at),
             ", ".join(entry.tags),
+            *((entry.automatic or "",) if marked else ()),
             len(entry.arrays),
-            f"[{entry.automatic}] {entry.message}" if entry.automatic else entry.message,
+            entry.message,
         )
         for entry in entries
     ]
-    print_table(("checkpoint", "when", "tags", "arrays", "message"), rows)
+    print_table(("checkpoint", "when", "tags", *(("auto",) if marked else ()), "arrays", "message"), rows)
 
 
 @click.command()

@@ -48,11 +48,9 @@ def prune(dataset: str | None, automatic: bool, keep: int, yes: bool, json_: boo
         print_table(("checkpoint", "when", "arrays", "message"), rows)
     click.echo(_summary(done))
     if done.dry_run and (done.checkpoints or done.freed_objects):
-        place = [shlex.quote(dataset)] if dataset else []
-        kept = [f"--keep {keep}"] if keep else []
-        click.echo(
-            f"Nothing was changed. To do it: {' '.join(['minian-vc prune', *place, '--automatic', *kept, '--yes'])}"
-        )
+        place = f" {shlex.quote(dataset)}" if dataset else ""
+        kept = f" --keep {keep}" if keep else ""
+        click.echo(f"Nothing was changed. To do it: minian-vc prune{place} --automatic{kept} --yes")
 
 
 def _summary(done: Pruned) -> str:
