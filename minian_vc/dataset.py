@@ -22,9 +22,11 @@ from minian_vc.units import UnitsEntry
 from minian_vc.verbs import check as checking
 from minian_vc.verbs import commit as committing
 from minian_vc.verbs import compare, restore
+from minian_vc.verbs import prune as pruning
 from minian_vc.verbs import resume as resuming
 from minian_vc.verbs.commit import Commit, Request
 from minian_vc.verbs.compare import ArrayState
+from minian_vc.verbs.prune import Pruned
 from minian_vc.verbs.report import CheckReport
 from minian_vc.verbs.restore import Restored
 from minian_vc.verbs.tag import tag_checkpoint
@@ -170,23 +172,26 @@ class Dataset:
         """
         return self.repository.resolve(self._row, revision)
 
-    def history(self, n: int | None = None, array: str | None = None) -> list[LogEntry]:
-        """Return the checkpoints, newest first; with ``array``, those that recorded a new version of it."""
+    def history(self, n: int | None = None, array: str | None = None, *, manual: bool = False) -> list[LogEntry]:
+        """Return the checkpoints, newest first.
+
+        With ``array``, those that recorded a new version of it; with ``manual``, without the automatic ones.
+        """
         with self.repository.catalog.read() as connection:
-            entries = queries.log(connection, self._row.uid, limit=n, array=array)
-        if array is not None and not entries and (latest := self.latest):
+            entries = queries.log(connection, self._row.uid, limit=n, array=array, manual=manual)
+        if array is not None and not entries and not manual and (latest := self.latest):
             raise NotFoundError(
                 f"{self.name} never had an array {array!r}.",
                 names.near(array, (a.name for a in latest.arrays)),
             )
         return entries
 
-    def log(self, n: int | None = None, array: str | None = None) -> pd.DataFrame:
+    def log(self, n: int | None = None, array: str | None = None, *, manual: bool = False) -> pd.DataFrame:
         """Return :meth:`history` as a pandas DataFrame, one row per checkpoint, newest first."""
         import pandas as pd
 
-        columns = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
-        rows = [{name: getattr(entry, name) for name in columns} for entry in self.history(n, array)]
+        columns = ("id", "tags", "message", "author", "created_at", "parent", "arrays", "automatic")
+        rows = [{name: getattr(entry, name) for name in columns} for entry in self.history(n, array, manual=manual)]
         frame = pd.DataFrame(rows, columns=list(columns))
         frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
         return frame
@@ -408,6 +413,50 @@ class Dataset:
         if whole:
             return restore.restore_checkpoint(self.repository, self._row, whole[0])
         return restore.restore_arrays(self.repository, self._row, arrays, as_name=as_)
+
+    # -- dropping ------------------------------------------------------------------------------
+
+    def prune(self, *, automatic: bool = False, keep: int = 0, dry_run: bool = True) -> Pruned:
+        """Drop automatic checkpoints, and free the space that only they need.
+
+        Those that the notebook extension made are dropped, but for the latest checkpoint, those with a tag, and the
+        newest ``keep`` of them. What a restore recorded of uncommitted work stays, and so does what was made by hand.
+        This cannot be undone.
+
+        Parameters
+        ----------
+        automatic : bool
+            Must be given: there is no other choice yet.
+        keep : int
+            How many of the newest automatic checkpoints stay.
+        dry_run : bool
+            Only say what would be dropped and freed; the default.
+
+        Returns
+        -------
+        Pruned
+            The checkpoints that were or would be dropped, newest first, and the bytes and objects freed. Objects that
+            stopped commands left behind, of any dataset of the repository, are among these.
+
+        Raises
+        ------
+        InvalidInputError
+            ``automatic`` is not given, or ``keep`` is negative.
+        NotFoundError
+            The dataset has no checkpoint.
+        BusyError
+            Another writer holds the catalog.
+        DamagedError
+            What a remaining checkpoint refers to is missing or damaged; nothing was changed.
+        StorageError
+            The disk refused; the message says what was done.
+        """
+        if not automatic:
+            raise InvalidInputError(
+                "It is not said what to prune.",
+                "Nothing was changed. Today automatic checkpoints can be pruned: minian-vc prune --automatic",
+            )
+        return pruning.prune_automatic(self.repository, self._row, keep=keep, dry_run=dry_run)
 
     # -- names ---------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from minian_vc.arrays.reading import decode
 from minian_vc.catalog import Catalog, queries
-from minian_vc.catalog.record import CoordinateValues, apply
+from minian_vc.catalog.record import CoordinateValues, apply, set_coordinate_values
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, digest_of, timestamp
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
@@ -27,12 +27,18 @@ class History:
         self._operations = operations
         self._objects = objects
         self._decoded: Decoded = {}
+        self._unread: set[str] = set()  # coordinates, by their files, whose values are to be read from a later array
 
     def catch_up(self) -> None:
         """Apply operations the catalog does not know: of a writer that died, or all of them to a new catalog."""
-        for operation, digest in self._operations.after(*queries.last_operation(self.connection)):
-            document = self._objects.read("checkpoints", operation.checkpoint)
-            apply(self.connection, operation, digest, Checkpoint.from_document(document), self._read_values)
+        coming = list(self._operations.after(*queries.last_operation(self.connection)))
+        pruned = {operation.checkpoint for operation, _ in coming if operation.action == "prune"}
+        for operation, digest in coming:
+            checkpoint = Checkpoint.from_document(self._objects.read("checkpoints", operation.checkpoint))
+            gone = checkpoint.id in pruned
+            apply(self.connection, operation, digest, checkpoint, self._leave_unread if gone else self._read_values)
+            if not gone:
+                self._read_late(checkpoint)
 
     def append(
         self, action: str, path: str, checkpoint: Checkpoint, tag: str | None, decoded: Decoded | None = None
@@ -56,6 +62,18 @@ class History:
         digest = digest_of(operation.to_document())
         apply(self.connection, operation, digest, checkpoint, self._read_values)  # what fails must fail before
         self._operations.publish(operation)
+
+    def _leave_unread(self, _: ArrayVersion, coordinate: Coordinate) -> None:
+        """Stand in for the values of a coordinate of a checkpoint whose objects were removed since."""
+        self._unread.add(coordinate.files)
+
+    def _read_late(self, checkpoint: Checkpoint) -> None:
+        """Read what could not be read from a pruned checkpoint and is in this one too."""
+        for array in checkpoint.arrays if self._unread else ():
+            for coordinate in array.coordinates:
+                if coordinate.files in self._unread:
+                    set_coordinate_values(self.connection, coordinate.files, self._read_values(array, coordinate))
+                    self._unread.remove(coordinate.files)
 
     def _read_values(self, array: ArrayVersion, coordinate: Coordinate) -> CoordinateValues:
         if coordinate.files in self._decoded:

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 PREFIX = "blake3:"
+ACTIONS = ("commit", "tag", "prune", "sweep")
 DOCUMENT_VERSION = 1
 
 
@@ -246,10 +247,11 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step of a repository's history: a checkpoint recorded or a tag given.
+    """One step of a repository's history, one of :data:`ACTIONS`.
 
-    Operations are numbered from 1 and each names the digest of the one before. ``path`` is the dataset's
-    folder at that time, relative to the repository's root.
+    A checkpoint is recorded (``commit``), given a tag (``tag``) or dropped (``prune``). ``sweep`` says that objects
+    without a reference were removed, and names the dataset's latest checkpoint. Operations are numbered from 1 and each
+    names the digest of the one before. ``path`` is the dataset's folder then, relative to the repository's root.
     """
 
     sequence: int
@@ -270,9 +272,15 @@ class Operation:
         """Read an operation document."""
         document = parse_document(content, "operation")
         try:
-            return cls(**{f.name: document[f.name] for f in fields(cls)})
+            operation = cls(**{f.name: document[f.name] for f in fields(cls)})
         except KeyError as error:
             raise DamagedError(f"An operation document lacks {error}.") from error
+        if operation.action not in ACTIONS:
+            raise EnvironmentUnfitError(
+                f"An operation is a {operation.action!r}, which this minian_vc does not know.",
+                "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+            )
+        return operation
 
 
 def _as_json(value: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from minian_vc import durable
 from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import PREFIX, FileEntry, Manifest, digest_of, parse_document, to_document
 
-__all__ = ["Batch", "ObjectStore", "StoredFiles", "manifest_digest", "manifest_documents"]
+__all__ = ["Batch", "Kind", "ObjectStore", "StoredFiles", "manifest_digest", "manifest_documents"]
 
 Kind = Literal["chunks", "manifests", "checkpoints"]
 
@@ -92,18 +92,21 @@ class ObjectStore:
 
     def read_manifest(self, digest: str) -> Manifest:
         """Return a manifest, its parts put together."""
-        document = parse_document(self.read("manifests", digest), "manifest")
-        entries: dict[str, FileEntry] = {}
+        entries, parts = self.read_manifest_document(digest, "manifest")
+        for part in parts:
+            entries |= self.read_manifest_document(part, "manifest_part")[0]
+        return Manifest(entries)
+
+    def read_manifest_document(
+        self, digest: str, kind: Literal["manifest", "manifest_part"]
+    ) -> tuple[dict[str, FileEntry], list[str]]:
+        """Return the entries of one document of a manifest, and the digests of the parts that the root names."""
+        document = parse_document(self.read("manifests", digest), kind)
         try:
-            documents = [document]
-            for part in document.get("parts", ()):
-                documents.append(parse_document(self.read("manifests", part), "manifest_part"))
-            for each in documents:
-                for key, entry in each.get("entries", {}).items():
-                    entries[key] = FileEntry.from_json(entry)
+            entries = {key: FileEntry.from_json(entry) for key, entry in document.get("entries", {}).items()}
+            return entries, list(document.get("parts", ()))
         except (TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"The manifest {digest} is not whole: {error}.") from error
-        return Manifest(entries)
 
     def read_file(self, entry: FileEntry) -> bytes:
         """Return the bytes of a file named by a manifest."""

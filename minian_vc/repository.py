@@ -7,8 +7,11 @@ import getpass
 import os
 import platform
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Connection
 
 from minian_vc import durable, names
 from minian_vc.catalog import Catalog, queries
@@ -27,7 +30,7 @@ from minian_vc.zarr_format import is_zarr
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "Repository", "dataset_above", "datasets_below", "is_dataset"]
+__all__ = ["FOLDER", "Repository", "dataset_above", "datasets_below", "is_dataset", "pruned_error"]
 
 FOLDER = ".minian_vc"
 MIN_PREFIX = 4
@@ -226,7 +229,7 @@ class Repository:
         Raises
         ------
         NotFoundError
-            Nothing is called so; near names are given.
+            Nothing is called so, and near names are given; or that checkpoint was pruned.
         InvalidInputError
             The beginning of an id fits several.
         """
@@ -245,6 +248,7 @@ class Repository:
                 if found is None:
                     break
                 found = queries.parent_of(connection, found)
+            parent = queries.parent_of(connection, found) if found else None  # the document's may be pruned
         if found is None and steps:
             raise NotFoundError(
                 f"@{revision.removeprefix('@')}: the history of {dataset.path} does not go back that far.",
@@ -255,13 +259,17 @@ class Repository:
             raise NotFoundError(
                 f"{dataset.path} has no tag or checkpoint {base!r}.", names.near(base, [*known, "latest"])
             )
-        return self.checkpoint(found, tags.get(found, ()))
+        return replace(self.checkpoint(found, tags.get(found, ())), parent=parent)
 
-    def _by_prefix(self, connection: object, dataset: DatasetRow, base: str) -> str | None:
+    def _by_prefix(self, connection: Connection, dataset: DatasetRow, base: str) -> str | None:
         prefix = base.removeprefix(PREFIX).lower()
         if len(prefix) < MIN_PREFIX or set(prefix) - set("0123456789abcdef"):
             return None
-        found = queries.by_id_prefix(connection, dataset.uid, prefix)  # type: ignore[arg-type]
+        matching = queries.by_id_prefix(connection, dataset.uid, prefix)
+        found = [each for each, pruned_at in matching.items() if pruned_at is None]
+        gone = {each: pruned_at for each, pruned_at in matching.items() if pruned_at is not None}
+        if gone and not found:
+            raise pruned_error(*next(iter(gone.items())))
         if len(found) > 1:
             shown = ", ".join(each.removeprefix(PREFIX)[:16] for each in found[:5])
             raise InvalidInputError(f"{base!r} is the beginning of {len(found)} ids: {shown}.", "Give more digits.")
@@ -292,6 +300,14 @@ class Repository:
         except (KeyError, OSError, ImportError):  # no name for this user id
             user = "unknown"
         return f"{user}@{platform.node() or 'localhost'}"
+
+
+def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:
+    """Return the error for a checkpoint that was dropped."""
+    return NotFoundError(
+        f"Checkpoint {checkpoint_id.removeprefix(PREFIX)[:10]} was pruned on {pruned_at[:10]}: its arrays are gone.",
+        "See what is there: minian-vc log",
+    )
 
 
 def is_dataset(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 __all__ = ["HEAD", "is_known", "migrations_folder", "upgrade"]
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def migrations_folder() -> Path:

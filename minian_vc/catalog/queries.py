@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, func, select
 
 from minian_vc.catalog.record import CoordinateValues
 from minian_vc.catalog.schema import (
@@ -39,6 +39,8 @@ __all__ = [
     "last_operation",
     "log",
     "parent_of",
+    "pruned_at",
+    "pruned_since",
     "recorded_manifests",
     "summaries",
     "tags",
@@ -57,7 +59,7 @@ class DatasetRow:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A checkpoint as the log shows it."""
+    """A checkpoint as the log shows it; ``automatic`` says what made it, if nobody did by hand."""
 
     id: str
     tags: tuple[str, ...]
@@ -67,6 +69,7 @@ class LogEntry:
     parent: str | None
     sequence: int
     arrays: tuple[str, ...]
+    automatic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def datasets(connection: Connection) -> list[DatasetRow]:
 
 def summaries(connection: Connection) -> list[DatasetSummary]:
     """Return the datasets that have checkpoints, by path, each with its latest."""
-    counted = select(checkpoint.c.dataset_id, func.count().label("n")).group_by(checkpoint.c.dataset_id).subquery()
+    count = select(checkpoint.c.dataset_id, func.count().label("n")).where(checkpoint.c.pruned_at.is_(None))
+    counted = count.group_by(checkpoint.c.dataset_id).subquery()
     rows = connection.execute(
         select(dataset.c.path, counted.c.n, checkpoint.c.digest, checkpoint.c.created_at, checkpoint.c.message)
         .join(counted, counted.c.dataset_id == dataset.c.id)
@@ -107,8 +111,8 @@ def summaries(connection: Connection) -> list[DatasetSummary]:
 
 def count_checkpoints(connection: Connection, uid: str) -> int:
     """Return how many checkpoints a dataset has."""
-    counted = select(func.count()).select_from(checkpoint).join(dataset).where(dataset.c.uid == uid)
-    return connection.scalar(counted) or 0
+    counted = select(func.count()).select_from(checkpoint).join(dataset)
+    return connection.scalar(counted.where(dataset.c.uid == uid, checkpoint.c.pruned_at.is_(None))) or 0
 
 
 def dataset_at(connection: Connection, path: str) -> DatasetRow | None:
@@ -118,10 +122,6 @@ def dataset_at(connection: Connection, path: str) -> DatasetRow | None:
     return DatasetRow(*row) if row else None
 
 
-def _checkpoints(uid: str) -> Select[Any]:
-    return select(checkpoint.c.digest).join(dataset).where(dataset.c.uid == uid)
-
-
 def by_tag(connection: Connection, uid: str, name: str) -> str | None:
     """Return the id of the checkpoint with that tag."""
     found = select(checkpoint.c.digest).join(tag, tag.c.checkpoint_id == checkpoint.c.id)
@@ -129,11 +129,23 @@ def by_tag(connection: Connection, uid: str, name: str) -> str | None:
     return connection.scalar(found.where(dataset.c.uid == uid, tag.c.name == name))
 
 
-def by_id_prefix(connection: Connection, uid: str, prefix: str) -> list[str]:
-    """Return the ids of the dataset's checkpoints that begin so (hexadecimal digits)."""
+def by_id_prefix(connection: Connection, uid: str, prefix: str) -> dict[str, str | None]:
+    """Return the ids of the dataset's checkpoints that begin so (hexadecimal digits), each with when it was pruned."""
     begin = PREFIX + prefix
     span = and_(checkpoint.c.digest >= begin, checkpoint.c.digest < begin + "g")
-    return list(connection.scalars(_checkpoints(uid).where(span).order_by(checkpoint.c.sequence)))
+    found = select(checkpoint.c.digest, checkpoint.c.pruned_at).join(dataset).where(dataset.c.uid == uid, span)
+    return {row.digest: row.pruned_at for row in connection.execute(found.order_by(checkpoint.c.sequence))}
+
+
+def pruned_at(connection: Connection, checkpoint_id: str) -> str | None:
+    """Return when a checkpoint was pruned, if it was."""
+    return connection.scalar(select(checkpoint.c.pruned_at).where(checkpoint.c.digest == checkpoint_id))
+
+
+def pruned_since(connection: Connection, sequence: int) -> bool:
+    """Tell whether objects were removed by an operation after that number."""
+    since = select(operation.c.sequence).where(operation.c.sequence > sequence)
+    return connection.scalar(since.where(operation.c.action.in_(("prune", "sweep"))).limit(1)) is not None
 
 
 def parent_of(connection: Connection, checkpoint_id: str) -> str | None:
@@ -156,13 +168,20 @@ def tags(connection: Connection, uid: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def log(connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None) -> list[LogEntry]:
+def log(
+    connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None, manual: bool = False
+) -> list[LogEntry]:
     """Return a dataset's checkpoints, newest first.
 
-    With ``array``, only those that recorded another version of it than the checkpoint before.
+    With ``manual``, only those made by hand; with ``array``, only those of them that hold another version of it than
+    the one before.
     """
     shown = ("digest", "message", "author", "created_at", "parent", "sequence", "id")
-    query = select(*(checkpoint.c[name] for name in shown)).join(dataset).where(dataset.c.uid == uid)
+    automatic = checkpoint.c.provenance["automatic"].as_string().label("automatic")
+    query = select(*(checkpoint.c[name] for name in shown), automatic).join(dataset)
+    query = query.where(dataset.c.uid == uid, checkpoint.c.pruned_at.is_(None))
+    if manual:
+        query = query.where(automatic.is_(None))
     rows = connection.execute(query.order_by(checkpoint.c.sequence.desc())).mappings().all()
     if array is not None:
         rows = _with_new_version(connection, uid, array, rows)
@@ -179,6 +198,7 @@ def log(connection: Connection, uid: str, *, limit: int | None = None, array: st
             parent=row["parent"],
             sequence=row["sequence"],
             arrays=names.get(row["id"], ()),
+            automatic=row["automatic"],
         )
         for row in rows
     ]
@@ -193,7 +213,8 @@ def _with_new_version(connection: Connection, uid: str, name: str, rows: Sequenc
         .where(dataset.c.uid == uid, array_version.c.name == name)
     )
     version = {digest: manifest for digest, manifest in held}  # noqa: C416 (rows are not tuples to mypy)
-    return [row for row in rows if row["digest"] in version and version[row["digest"]] != version.get(row["parent"])]
+    before = [*(version.get(row["digest"]) for row in rows[1:]), None]
+    return [row for row, old in zip(rows, before, strict=False) if version.get(row["digest"], old) != old]
 
 
 def array_names(connection: Connection, checkpoint_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from minian_vc.catalog import schema
+from minian_vc.catalog.removal import remove_checkpoint
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, canonical_json, digest_of
 
-__all__ = ["CoordinateValues", "apply", "values_digest"]
+__all__ = ["CoordinateValues", "apply", "set_coordinate_values", "values_digest"]
 
 CoordinateValues = list[Any] | str | int | float | bool | None
 ReadValues = Callable[[ArrayVersion, Coordinate], CoordinateValues]
@@ -50,6 +51,8 @@ def apply(
         _checkpoint(connection, dataset_id, checkpoint, read_values)
         head = update(schema.dataset).where(schema.dataset.c.id == dataset_id)
         connection.execute(head.values(latest=checkpoint.id))
+    elif operation.action == "prune":
+        remove_checkpoint(connection, operation.checkpoint, operation.created_at)
     checkpoint_id = connection.scalar(_where(schema.checkpoint, "digest", operation.checkpoint))
     common = {"dataset_id": dataset_id, "checkpoint_id": checkpoint_id, "created_at": operation.created_at}
     if operation.tag is not None:
@@ -63,6 +66,12 @@ def apply(
         "tag": operation.tag,
     }
     connection.execute(insert(schema.operation).values(**entry, **common))
+
+
+def set_coordinate_values(connection: Connection, files: str, values: CoordinateValues) -> None:
+    """Give a coordinate its decoded values, where they could not be read when its row was made."""
+    table = schema.coordinate
+    connection.execute(update(table).where(table.c.files == files).values(content=values))
 
 
 def _where(table: Table, column: str, value: Any) -> Any:

@@ -74,6 +74,7 @@ checkpoint = Table(
     Column("author", Text, nullable=False),
     Column("created_at", String(27), nullable=False),
     Column("provenance", JSON, nullable=False),
+    Column("pruned_at", String(27)),
     UniqueConstraint("dataset_id", "sequence"),
 )
 

@@ -54,29 +54,32 @@ def _tags(tags: tuple[str, ...]) -> str:
 @dataset_argument
 @click.option("-n", "number", type=click.IntRange(min=1), help="Show only the newest N.")
 @click.option("--array", help="Only checkpoints that recorded a new version of this array.")
+@click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
 @as_json
-def log(dataset: str | None, number: int | None, array: str | None, json_: bool) -> None:
+def log(dataset: str | None, number: int | None, array: str | None, manual: bool, json_: bool) -> None:
     """List the checkpoints of DATASET, newest first."""
     found = find_dataset(dataset)
-    entries = found.history(number, array)
+    entries = found.history(number, array, manual=manual)
     if json_:
-        keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
+        keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays", "automatic")
         print_json({"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]})
         return
     if not entries and found.latest is None:
         click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
         return
+    marked = any(entry.automatic for entry in entries)
     rows = [
         (
             entry.id.removeprefix(PREFIX)[:10],
             when(entry.created_at),
             ", ".join(entry.tags),
+            *((entry.automatic or "",) if marked else ()),
             len(entry.arrays),
             entry.message,
         )
         for entry in entries
     ]
-    print_table(("checkpoint", "when", "tags", "arrays", "message"), rows)
+    print_table(("checkpoint", "when", "tags", *(("auto",) if marked else ()), "arrays", "message"), rows)
 
 
 @click.command()

@@ -13,7 +13,7 @@ from minian_vc import durable
 from minian_vc.arrays.contents import is_all_nan
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.errors import BusyError, InvalidInputError, NotFoundError, StorageError, UnreadableError
+from minian_vc.errors import BusyError, DamagedError, InvalidInputError, NotFoundError, StorageError, UnreadableError
 from minian_vc.findings import Finding
 from minian_vc.history import Decoded, History
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
@@ -73,7 +73,7 @@ class Commit:
 
 
 class _HistoryMoved(Exception):  # noqa: N818 (no error: the commit starts over)
-    """Somebody recorded a checkpoint while we read, and the folder changed since."""
+    """While we read, somebody recorded a checkpoint and the folder changed since, or objects were removed."""
 
 
 def commit(repository: Repository, dataset: DatasetRow, request: Request) -> Commit:
@@ -104,10 +104,14 @@ def commit(repository: Repository, dataset: DatasetRow, request: Request) -> Com
     if isinstance(request.message, str):
         check_text("message", request.message)
     for _ in range(TRIES):
+        attempt = _Attempt(repository, dataset, request)
         try:
-            return _Attempt(repository, dataset, request).run()
+            return attempt.run()
         except _HistoryMoved:
             continue
+        except DamagedError:  # what was there when we began may have been pruned
+            if not attempt.is_overtaken():
+                raise
     raise BusyError(f"{dataset.path} kept changing while it was read.", "Nothing was recorded. Commit again later.")
 
 
@@ -124,9 +128,15 @@ class _Attempt:
         self.advance: Callable[[int], None] | None = None
         with repository.catalog.read() as connection:
             row = queries.dataset_at(connection, dataset.path)
+            self.began_after, _ = queries.last_operation(connection)
             self.head = row.latest if row else None
             self._refuse_taken_tag(connection, allowed=self.head)
         self.parent = repository.checkpoint(self.head) if self.head else None
+
+    def is_overtaken(self) -> bool:
+        """Tell whether objects were removed since the beginning, once whoever removes them is done."""
+        with self.repository.history() as history:
+            return queries.pruned_since(history.connection, self.began_after)
 
     def run(self) -> Commit:
         objects = self.repository.objects
@@ -222,6 +232,8 @@ class _Attempt:
 
     def _record(self, history: History, read: Mapping[str, ArrayVersion], readings: Mapping[str, Reading]) -> Commit:
         """Write the checkpoint under the lock, on top of whatever is the latest now."""
+        if queries.pruned_since(history.connection, self.began_after):
+            raise _HistoryMoved  # an object that was there, and so was not stored again, may be gone
         dataset = queries.dataset_at(history.connection, self.dataset.path) or self.dataset
         latest = dataset.latest
         if latest != self.head:

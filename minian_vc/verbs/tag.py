@@ -11,7 +11,7 @@ from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import AlreadyExistsError
 from minian_vc.model import PREFIX, Checkpoint
 from minian_vc.names import check_tag_name
-from minian_vc.repository import Repository
+from minian_vc.repository import Repository, pruned_error
 
 __all__ = ["refuse_taken_tag", "tag_checkpoint"]
 
@@ -23,10 +23,14 @@ def tag_checkpoint(repository: Repository, dataset: DatasetRow, name: str, check
     ------
     AlreadyExistsError
         Another checkpoint of the dataset has it.
+    NotFoundError
+        The checkpoint was pruned meanwhile.
     """
     check_tag_name(name)
     with repository.history() as history:
         refuse_taken_tag(history.connection, dataset, name, allowed=checkpoint.id)
+        if (pruned_at := queries.pruned_at(history.connection, checkpoint.id)) is not None:
+            raise pruned_error(checkpoint.id, pruned_at)
         if queries.by_tag(history.connection, dataset.uid, name) is None:
             history.append("tag", dataset.path, checkpoint, name)
     return replace(checkpoint, tags=tuple(dict.fromkeys((*checkpoint.tags, name))))
