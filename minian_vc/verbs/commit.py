@@ -108,7 +108,8 @@ def commit(repository: Repository, dataset: DatasetRow, request: Request) -> Com
         try:
             return attempt.run()
         except _HistoryMoved:
-            continue
+            with repository.history():
+                pass  # catches up for good: the attempt took that back with all the rest
         except DamagedError:  # what was there when we began may have been pruned
             if not attempt.is_overtaken():
                 raise

@@ -50,11 +50,15 @@ def prune_automatic(repository: Repository, dataset: DatasetRow, *, keep: int = 
     with repository.history() as history:
         latest = _latest(history, dataset)
         chosen = prunable(queries.log(history.connection, dataset.uid), latest, keep)
+        dropped = [repository.checkpoint(entry.id) for entry in reversed(chosen)]
         garbage = _garbage(repository, {entry.id for entry in chosen})
         done = Pruned(chosen, garbage.size, len(garbage), dry_run)
         if dry_run:
             return done
-        _record(repository, history, dataset, [entry.id for entry in reversed(chosen)], latest, garbage)
+        for checkpoint in dropped:
+            history.append("prune", dataset.path, checkpoint, None)
+        if garbage and not dropped:  # a commit under way must know of this too
+            history.append("sweep", dataset.path, repository.checkpoint(latest), None)
         problem = _remove(garbage)
     if problem is not None:
         raise problem
@@ -92,16 +96,6 @@ def _remaining(operations: Iterable[Operation]) -> list[str]:
         elif operation.action == "prune":
             found.pop(operation.checkpoint, None)
     return list(found)
-
-
-def _record(
-    repository: Repository, history: History, dataset: DatasetRow, ids: list[str], latest: str, garbage: Garbage
-) -> None:
-    """Record what is dropped. Where only leftovers are removed that is recorded too: a commit under way must know."""
-    action = "prune" if ids else "sweep"
-    named = ids or ([latest] if len(garbage) else [])
-    for checkpoint in [repository.checkpoint(each) for each in named]:
-        history.append(action, dataset.path, checkpoint, None)
 
 
 def _remove(garbage: Garbage) -> StorageError | None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 from handmade import write_array, write_units
 
 import minian_vc as mvc
@@ -16,6 +17,7 @@ from minian_vc.model import Checkpoint
 from minian_vc.verbs.commit import Request
 
 FRAMES = 64  # a row is 512 bytes: a chunk object, not kept inside the manifest
+CHUNKS = 24
 AUTOMATIC = {"automatic": "notebook"}
 
 
@@ -124,9 +126,15 @@ def operations(root: Path) -> list[str]:
     return [json.loads(path.read_bytes())["action"] for path in log]
 
 
+def split_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let manifests be split that have few entries, as those of long recordings are."""
+    monkeypatch.setattr("minian_vc.objects.SPLIT_ABOVE", CHUNKS // 2)
+    monkeypatch.setattr("minian_vc.objects.CUT_BITS", 2)
+
+
 def write_wide(folder: Path, value: float) -> None:
-    """Save an array of more chunks than one manifest document holds; only the first depends on the value."""
+    """Save an array of more chunks than one manifest document then holds; only the first depends on the value."""
     shutil.rmtree(folder, ignore_errors=True)
-    values = np.arange(1200 * FRAMES, dtype=float)
+    values = np.arange(CHUNKS * FRAMES, dtype=float)
     values[:FRAMES] = value
     write_array(folder, values, ("frame",), chunks=(FRAMES,))

@@ -10,6 +10,7 @@ import pytest
 from conftest import tree
 from pruning import (
     AUTOMATIC,
+    CHUNKS,
     FRAMES,
     assert_nothing_left_over,
     assert_whole,
@@ -22,6 +23,7 @@ from pruning import (
     rebuilt,
     record,
     save,
+    split_small,
     step,
     write_wide,
 )
@@ -140,9 +142,10 @@ def test_checkpoints_of_other_datasets_are_not_dropped(dataset: mvc.Dataset, roo
     assert_nothing_left_over(root, dataset, other)
 
 
-def test_parts_of_split_manifests_are_kept_and_freed_one_by_one(root: Path) -> None:
-    """A pruned version of 1,200 chunks loses the one part and the one chunk that are its own."""
+def test_parts_of_split_manifests_are_kept_and_freed_one_by_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pruned version of many chunks loses the root, the one part and the one chunk that are its own."""
     folder = root / "m"
+    split_small(monkeypatch)
     for number, options in enumerate([{}, AUTOMATIC, {}], 1):
         write_wide(folder / "motion.zarr", float(number))
         record(mvc.open(folder), f"step {number}", **options)
@@ -155,7 +158,7 @@ def test_parts_of_split_manifests_are_kept_and_freed_one_by_one(root: Path) -> N
     assert len(before[1] - objects(root, "chunks")) == 1
     opened = [dataset.open(f"latest~{n}", return_dict=True)["motion"].values for n in (0, 1)]
     assert [values[0] for values in opened] == [3.0, 1.0]
-    assert all(values[-1] == 1200 * FRAMES - 1 for values in opened)
+    assert all(values[-1] == CHUNKS * FRAMES - 1 for values in opened)
 
 
 def test_bytes_that_a_version_recorded_without_them_counts_on_stay(root: Path) -> None:
