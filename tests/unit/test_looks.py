@@ -184,8 +184,9 @@ def test_nothing_recorded_becomes_markup() -> None:
 
 def test_changes_are_shown_and_escaped() -> None:
     """Parameters, then the arrays that differ with their units, then the names of those that do not."""
+    fields = {"shape": ((3, 5), (2, 5)), "chunks": ({"x": 1}, {"x": 2})}
     found = [
-        ArrayChange("A", "modified", {"shape": ((3, 5), (2, 5)), "chunks": ({"x": 1}, {"x": 2})}, UnitChanges((), (4,))),
+        ArrayChange("A", "modified", fields, UnitChanges((), (4,))),
         ArrayChange("C", "modified", {}, UnitChanges(changed=(1, 2), renumbered=True)),
         ArrayChange("S", "new", units=UnitChanges(added=(7,))),
         ArrayChange("b", "unchanged"),

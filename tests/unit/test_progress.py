@@ -6,6 +6,7 @@ import contextlib
 import io
 import sys
 import threading
+import time
 import types
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,6 +36,14 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         """Tell what it pretends."""
         return self._is_terminal
+
+    def await_text(self, text: str) -> None:
+        """Wait until it was written."""
+        until = time.monotonic() + PATIENCE
+        while text not in self.getvalue():
+            assert time.monotonic() < until, self.getvalue()[-200:]
+            self.drawn.clear()
+            assert self.drawn.wait(PATIENCE)
 
     def write(self, text: str) -> int:
         """Take it down."""
@@ -78,10 +87,7 @@ def test_a_terminal_sees_what_is_done_and_in_the_end_nothing_is_left(monkeypatch
     stderr = terminal(monkeypatch, Terminal())
     with progress("Recording", LARGE) as advance:
         advance(LARGE // 4)
-        assert stderr.drawn.wait(PATIENCE)
-        while " 25%" not in stderr.getvalue():
-            stderr.drawn.clear()
-            assert stderr.drawn.wait(PATIENCE)
+        stderr.await_text(" 25%")
     said = stderr.getvalue()
     assert "Recording" in said
     assert "500M" in said
@@ -106,9 +112,7 @@ def test_follow_asks_how_far_the_work_is(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with follow("Saving", LARGE, measure):
         assert asked.wait(PATIENCE)
-        while "100%" not in stderr.getvalue():
-            stderr.drawn.clear()
-            assert stderr.drawn.wait(PATIENCE)
+        stderr.await_text("100%")
     assert "Saving" in stderr.getvalue()
     assert "50%" in stderr.getvalue()
     assert "300%" not in stderr.getvalue()
@@ -176,11 +180,9 @@ def test_it_is_not_shown(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
 def test_silence_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the block raises."""
     terminal(monkeypatch, Terminal())
-    silenced = silence()
-    silenced.__enter__()
-    assert not progressing._is_shown(LARGE)
-    with pytest.raises(KeyError):
-        silenced.__exit__(KeyError, KeyError(), None)
+    with contextlib.suppress(KeyError), silence():
+        assert not progressing._is_shown(LARGE)
+        raise KeyError
     assert progressing._is_shown(LARGE)
 
 
