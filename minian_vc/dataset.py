@@ -12,7 +12,7 @@ from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall
-from minian_vc.diff import ArrayChange
+from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
@@ -89,7 +89,8 @@ class Dataset:
         only : sequence of str, optional
             Arrays to record; the others are taken over from the checkpoint before, as they were.
         params : mapping, optional
-            Parameters of the step, such as ``param_first_temporal``. numpy values and slices are kept as plain JSON.
+            Parameters of the step, such as ``param_first_temporal``. numpy values and slices are kept as plain JSON,
+            large arrays as a short text; passwords and tokens are not kept.
         wait : float
             Seconds to wait for a save in progress before refusing.
 
@@ -116,7 +117,7 @@ class Dataset:
         UserWarning
             An array lacks chunks.
         """
-        done = self.record(Request(message, tag, only, provenance.of_commit(params), wait))
+        done = self.record(Request(message, tag, only, provenance.gather(params), wait))
         for text in done.warnings:
             warnings.warn(text, UserWarning, stacklevel=2)
         return done.checkpoint
@@ -156,23 +157,45 @@ class Dataset:
         """
         return self.repository.resolve(self._row, revision)
 
-    def history(self, n: int | None = None, array: str | None = None) -> list[LogEntry]:
-        """Return the checkpoints, newest first; with ``array``, those that recorded a new version of it."""
+    def history(
+        self, n: int | None = None, array: str | None = None, *, params: Mapping[str, Any] | None = None
+    ) -> list[LogEntry]:
+        """Return the checkpoints, newest first.
+
+        Parameters
+        ----------
+        n : int, optional
+            Only the newest ``n`` of what is left.
+        array : str, optional
+            Only checkpoints that recorded a new version of this array.
+        params : mapping, optional
+            Only checkpoints with all these parameters: ``{"p": 1}``. A name is a dotted path or the last part of
+            one, ``first_temporal.p``; the value ``...`` stands for any.
+
+        Raises
+        ------
+        NotFoundError
+            There never was such an array.
+        """
         with self.repository.catalog.read() as connection:
-            entries = queries.log(connection, self._row.uid, limit=n, array=array)
-        if array is not None and not entries and (latest := self.latest):
+            entries = queries.log(connection, self._row.uid, limit=n, array=array, params=params)
+        if array is not None and params and not entries:
+            self.history(1, array)  # raises if there never was such an array
+        elif array is not None and not entries and (latest := self.latest):
             raise NotFoundError(
                 f"{self.name} never had an array {array!r}.",
                 names.near(array, (a.name for a in latest.arrays)),
             )
         return entries
 
-    def log(self, n: int | None = None, array: str | None = None) -> pd.DataFrame:
+    def log(
+        self, n: int | None = None, array: str | None = None, *, params: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Return :meth:`history` as a pandas DataFrame, one row per checkpoint, newest first."""
         import pandas as pd
 
         columns = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
-        rows = [{name: getattr(entry, name) for name in columns} for entry in self.history(n, array)]
+        rows = [{name: getattr(entry, name) for name in columns} for entry in self.history(n, array, params=params)]
         frame = pd.DataFrame(rows, columns=list(columns))
         frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
         return frame
@@ -181,14 +204,15 @@ class Dataset:
         """Compare the folder with the latest checkpoint, array by array."""
         return compare.status(self.repository, self._row, self.latest)
 
-    def diff(self, old: str, new: str | None = None) -> list[ArrayChange]:
+    def diff(self, old: str, new: str | None = None) -> Diff:
         """Compare two revisions, or a revision with the folder.
 
         Returns
         -------
-        list of ArrayChange
-            Per array: new, modified, unchanged or deleted; what changed in its description; and which units
-            were added, removed, changed and are unchanged.
+        Diff
+            A sequence of ArrayChange. Per array: new, modified, unchanged or deleted; what changed in its
+            description; and which units were added, removed, changed and are unchanged. ``params`` has the
+            parameters that differ; the folder has none to compare.
         """
         first = compare.checkpoint_side(self.repository, self.show(old))
         if new is None:

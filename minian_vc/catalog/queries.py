@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from minian_vc.catalog.schema import (
     unit_set_member,
 )
 from minian_vc.model import PREFIX, canonical_json
+from minian_vc.params import finder
 from minian_vc.units import ArrayUnits
 
 __all__ = [
@@ -124,16 +125,27 @@ def tags(connection: Connection, uid: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def log(connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None) -> list[LogEntry]:
+def log(
+    connection: Connection,
+    uid: str,
+    *,
+    limit: int | None = None,
+    array: str | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> list[LogEntry]:
     """Return a dataset's checkpoints, newest first.
 
-    With ``array``, only those that recorded another version of it than the checkpoint before.
+    With ``array``, only those that recorded another version of it than the checkpoint before; with ``params``,
+    only those that have all of these parameters.
     """
     shown = ("digest", "message", "author", "created_at", "parent", "sequence", "id")
     query = select(*(checkpoint.c[name] for name in shown)).join(dataset).where(dataset.c.uid == uid)
     rows = connection.execute(query.order_by(checkpoint.c.sequence.desc())).mappings().all()
     if array is not None:
         rows = _with_new_version(connection, uid, array, rows)
+    if params:
+        found = _with_params(connection, uid, params)
+        rows = [row for row in rows if row["digest"] in found]
     rows = rows[:limit]
     names = array_names(connection, [row["id"] for row in rows])
     given = tags(connection, uid)
@@ -162,6 +174,12 @@ def _with_new_version(connection: Connection, uid: str, name: str, rows: Sequenc
     )
     version = {digest: manifest for digest, manifest in held}  # noqa: C416 (rows are not tuples to mypy)
     return [row for row in rows if row["digest"] in version and version[row["digest"]] != version.get(row["parent"])]
+
+
+def _with_params(connection: Connection, uid: str, wanted: Mapping[str, Any]) -> set[str]:
+    held = select(checkpoint.c.digest, checkpoint.c.provenance["params"]).join(dataset).where(dataset.c.uid == uid)
+    holds = finder(wanted)
+    return {digest for digest, params in connection.execute(held) if holds(params)}
 
 
 def array_names(connection: Connection, checkpoint_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:

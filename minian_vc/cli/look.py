@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from minian_vc.cli import provenance
 from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, size, when
 from minian_vc.diff import ArrayChange
 from minian_vc.model import PREFIX, ArrayVersion
@@ -51,17 +52,21 @@ def _tags(tags: tuple[str, ...]) -> str:
 @dataset_argument
 @click.option("-n", "number", type=click.IntRange(min=1), help="Show only the newest N.")
 @click.option("--array", help="Only checkpoints that recorded a new version of this array.")
+@click.option("--param", "params", multiple=True, metavar="K[=V]", help="Only checkpoints with this parameter.")
 @as_json
-def log(dataset: str | None, number: int | None, array: str | None, json_: bool) -> None:
+def log(dataset: str | None, number: int | None, array: str | None, params: tuple[str, ...], json_: bool) -> None:
     """List the checkpoints of DATASET, newest first."""
     found = find_dataset(dataset)
-    entries = found.history(number, array)
+    entries = found.history(number, array, params=provenance.wanted(params))
     if json_:
         keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays")
         print_json({"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]})
         return
     if not entries and found.latest is None:
         click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
+        return
+    if not entries:
+        click.echo(f"{found.name} has no such checkpoint.")
         return
     rows = [
         (
@@ -93,9 +98,7 @@ def show(revision: str, dataset: str | None, json_: bool) -> None:
     click.echo(f"dataset    {found.name}\nauthor     {checkpoint.author}\nwhen       {when(checkpoint.created_at)}")
     if checkpoint.message:
         click.echo(f"message    {checkpoint.message}")
-    for name, value in checkpoint.provenance.get("params", {}).items():
-        click.echo(f"param      {name} = {value}")
-    click.echo()
+    click.echo("\n".join([*provenance.describe(checkpoint.provenance), ""]))
     rows = [
         (
             array.name + ("" if array.bytes_kept else " (no bytes)"),
@@ -148,13 +151,22 @@ def diff(old: str, new: str | None, dataset: str | None, exit_code: bool, json_:
     changes = found.diff(old, new)
     differing = [change for change in changes if change.state != "unchanged"]
     if json_:
-        print_json({"dataset": found.name, "arrays": [_change(change) for change in changes]})
+        print_json(
+            {
+                "dataset": found.name,
+                "arrays": [_change(c) for c in changes],
+                "params": provenance.params_as_json(changes.params),
+            }
+        )
     elif differing:
         rows = [(c.state, c.name, _fields(c), _units(c)) for c in differing]
         print_table(("state", "array", "changed", "units"), rows)
         click.echo(f"Unchanged: {len(changes) - len(differing)}.")
     else:
         click.echo(f"No differences; {len(changes)} arrays.")
+    if changes.params and not json_:
+        click.echo()
+        print_table(("param", "old", "new"), provenance.param_rows(changes.params))
     return 1 if exit_code and differing else 0
 
 
