@@ -12,7 +12,7 @@ from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall
-from minian_vc.diff import ArrayChange
+from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
@@ -105,7 +105,8 @@ class Dataset:
         only : sequence of str, optional
             Arrays to record; the others are taken over from the checkpoint before, as they were.
         params : mapping, optional
-            Parameters of the step, such as ``param_first_temporal``. numpy values and slices are kept as plain JSON.
+            Parameters of the step, such as ``param_first_temporal``. numpy values and slices are kept as plain JSON,
+            large arrays as a short text; passwords and tokens are not kept.
         wait : float
             Seconds to wait for a save in progress before refusing.
 
@@ -132,7 +133,7 @@ class Dataset:
         UserWarning
             An array lacks chunks.
         """
-        done = self.record(Request(message, tag, only, provenance.of_commit(params), wait))
+        done = self.record(Request(message, tag, only, provenance.gather(params), wait))
         for text in done.warnings:
             warnings.warn(text, UserWarning, stacklevel=2)
         return done.checkpoint
@@ -172,26 +173,58 @@ class Dataset:
         """
         return self.repository.resolve(self._row, revision)
 
-    def history(self, n: int | None = None, array: str | None = None, *, manual: bool = False) -> list[LogEntry]:
+    def history(
+        self,
+        n: int | None = None,
+        array: str | None = None,
+        *,
+        manual: bool = False,
+        params: Mapping[str, Any] | None = None,
+    ) -> list[LogEntry]:
         """Return the checkpoints, newest first.
 
-        With ``array``, those that recorded a new version of it; with ``manual``, without the automatic ones.
+        Parameters
+        ----------
+        n : int, optional
+            Only the newest ``n`` of what is left.
+        array : str, optional
+            Only checkpoints that recorded a new version of this array.
+        manual : bool
+            Only checkpoints made by hand: no automatic ones.
+        params : mapping, optional
+            Only checkpoints with all these parameters: ``{"p": 1}``. A name is a dotted path or the last part of
+            one, ``first_temporal.p``; the value ``...`` stands for any.
+
+        Raises
+        ------
+        NotFoundError
+            There never was such an array.
         """
         with self.repository.catalog.read() as connection:
-            entries = queries.log(connection, self._row.uid, limit=n, array=array, manual=manual)
-        if array is not None and not entries and not manual and (latest := self.latest):
+            entries = queries.log(connection, self._row.uid, limit=n, array=array, manual=manual, params=params)
+        if array is not None and not entries and (params or manual):
+            self.history(1, array)  # raises if there never was such an array
+        elif array is not None and not entries and (latest := self.latest):
             raise NotFoundError(
                 f"{self.name} never had an array {array!r}.",
                 names.near(array, (a.name for a in latest.arrays)),
             )
         return entries
 
-    def log(self, n: int | None = None, array: str | None = None, *, manual: bool = False) -> pd.DataFrame:
+    def log(
+        self,
+        n: int | None = None,
+        array: str | None = None,
+        *,
+        manual: bool = False,
+        params: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
         """Return :meth:`history` as a pandas DataFrame, one row per checkpoint, newest first."""
         import pandas as pd
 
         columns = ("id", "tags", "message", "author", "created_at", "parent", "arrays", "automatic")
-        rows = [{name: getattr(entry, name) for name in columns} for entry in self.history(n, array, manual=manual)]
+        entries = self.history(n, array, manual=manual, params=params)
+        rows = [{name: getattr(entry, name) for name in columns} for entry in entries]
         frame = pd.DataFrame(rows, columns=list(columns))
         frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
         return frame
@@ -200,14 +233,15 @@ class Dataset:
         """Compare the folder with the latest checkpoint, array by array."""
         return compare.status(self.repository, self._row, self.latest)
 
-    def diff(self, old: str, new: str | None = None) -> list[ArrayChange]:
+    def diff(self, old: str, new: str | None = None) -> Diff:
         """Compare two revisions, or a revision with the folder.
 
         Returns
         -------
-        list of ArrayChange
-            Per array: new, modified, unchanged or deleted; what changed in its description; and which units
-            were added, removed, changed and are unchanged.
+        Diff
+            A sequence of ArrayChange. Per array: new, modified, unchanged or deleted; what changed in its
+            description; and which units were added, removed, changed and are unchanged. ``params`` has the
+            parameters that differ; the folder has none to compare.
         """
         first = compare.checkpoint_side(self.repository, self.show(old))
         if new is None:

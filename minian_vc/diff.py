@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 from minian_vc.model import ArrayVersion, Manifest
 from minian_vc.zarr_format import ArrayMetadata, read_array_folder
 
-__all__ = ["ArrayChange", "UnitChanges", "compare", "same_units_by_chunk"]
+__all__ = ["ArrayChange", "Diff", "UnitChanges", "compare", "same_units_by_chunk"]
 
 UNIT = "unit_id"
 UnitIds = tuple[int | str, ...]
@@ -37,6 +37,37 @@ class ArrayChange:
     state: str
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     units: UnitChanges | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diff(Sequence[ArrayChange]):
+    """What differs between two sides: a sequence of its array changes, by name, that knows the rest as well.
+
+    ``old`` and ``new`` say what was compared. ``params`` has the parameters that differ, as dotted path → (old, new);
+    :data:`minian_vc.params.MISSING`, printed as —, stands where a side has none of that name.
+    """
+
+    changes: tuple[ArrayChange, ...]
+    old: str = ""
+    new: str = ""
+    params: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @overload
+    def __getitem__(self, index: int) -> ArrayChange: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ArrayChange]: ...
+    def __getitem__(self, index: int | slice) -> ArrayChange | list[ArrayChange]:
+        return list(self.changes[index]) if isinstance(index, slice) else self.changes[index]
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with another diff by all it has, with a list or tuple by the array changes."""
+        if isinstance(other, Diff):
+            mine, others = ((d.changes, d.old, d.new, dict(d.params)) for d in (self, other))
+            return mine == others
+        return list(self.changes) == list(other) if isinstance(other, (list, tuple)) else NotImplemented
 
 
 DecideUnits = Callable[[ArrayVersion, ArrayVersion], UnitChanges]

@@ -1,32 +1,66 @@
-"""What is kept about how a checkpoint came to be, as plain JSON."""
+"""What is kept about how a checkpoint came to be: the schema, as plain JSON."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from minian_vc.errors import InvalidInputError
+from minian_vc.json_values import MAX_CODE, clean_text, plain
 from minian_vc.version import __version__
 
-__all__ = ["of_commit", "plain"]
+__all__ = ["gather"]
+
+MAX_PARAMS = 256 * 1024  # characters of all parameters; those that come later are left out, and named
 
 
-def of_commit(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the provenance of a commit by hand."""
+def gather(
+    params: Mapping[str, Any] | None = None,
+    *,
+    chk: Mapping[str, int] | None = None,
+    code: Mapping[str, Any] | None = None,
+    automatic: str | None = None,
+) -> dict[str, Any]:
+    """Return what the caller of a commit knows of it; commit adds environment, git, the code that runs, and check.
+
+    Parameters
+    ----------
+    params : mapping of str to value, optional
+        The parameters, in any depth; see :func:`minian_vc.json_values.plain`.
+    chk : mapping of str to int, optional
+        MiniAn's ``chk``, dim → chunk size.
+    code : mapping, optional
+        ``{"cell": source, "number": execution count or None}`` or ``{"script": path}``.
+    automatic : str, optional
+        What made the checkpoint, where no person did: ``restore``.
+
+    Raises
+    ------
+    InvalidInputError
+        ``params`` is no mapping.
+    """
     kept: dict[str, Any] = {"minian_vc": __version__}
-    return kept | {"params": plain(params)} if params else kept
+    if params:
+        kept["params"] = _params(params)
+    if chk:
+        kept["chk"] = plain(chk)
+    if code:
+        kept["code"] = {key: clean_text(v, MAX_CODE) if isinstance(v, str) else plain(v) for key, v in code.items()}
+    if automatic:
+        kept["automatic"] = automatic
+    return kept
 
 
-def plain(value: Any) -> Any:
-    """Return a parameter as JSON can hold it: numpy values as Python's, tuples as lists, what is unknown as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, slice):
-        return {"slice": [plain(value.start), plain(value.stop), plain(value.step)]}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy arrays and scalars
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+def _params(params: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(params, Mapping):
+        raise InvalidInputError(
+            f"params is a {type(params).__name__}, not a dictionary of parameters.",
+            'Nothing was recorded. Write it like params={"noise_freq": 0.06}',
+        )
+    kept: dict[str, Any] = {}
+    room = MAX_PARAMS
+    for name, value in params.items():
+        one = plain({name: value})
+        room -= len(repr(one))
+        kept |= one if room > 0 else {clean_text(str(name)): "left out: all parameters together are too large"}
+    return kept

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import platform
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from minian_vc import durable, names
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.config import Config
+from minian_vc.environment import user_and_host
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.history import History, open_history
 from minian_vc.looks import history as looks
@@ -295,11 +294,7 @@ class Repository:
         """Who commits: the configured author, else user@host."""
         if self.config.author:
             return self.config.author
-        try:
-            user = getpass.getuser()
-        except (KeyError, OSError, ImportError):  # no name for this user id
-            user = "unknown"
-        return f"{user}@{platform.node() or 'localhost'}"
+        return "@".join(user_and_host())
 
 
 def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from minian_vc.catalog.schema import (
     unit_set_member,
 )
 from minian_vc.model import PREFIX, canonical_json
+from minian_vc.params import finder
 from minian_vc.units import ArrayUnits
 
 __all__ = [
@@ -169,12 +170,18 @@ def tags(connection: Connection, uid: str) -> dict[str, tuple[str, ...]]:
 
 
 def log(
-    connection: Connection, uid: str, *, limit: int | None = None, array: str | None = None, manual: bool = False
+    connection: Connection,
+    uid: str,
+    *,
+    limit: int | None = None,
+    array: str | None = None,
+    manual: bool = False,
+    params: Mapping[str, Any] | None = None,
 ) -> list[LogEntry]:
     """Return a dataset's checkpoints, newest first.
 
     With ``manual``, only those made by hand; with ``array``, only those of them that hold another version of it than
-    the one before.
+    the one before; with ``params``, only those that have all of these parameters.
     """
     shown = ("digest", "message", "author", "created_at", "parent", "sequence", "id")
     automatic = checkpoint.c.provenance["automatic"].as_string().label("automatic")
@@ -185,6 +192,9 @@ def log(
     rows = connection.execute(query.order_by(checkpoint.c.sequence.desc())).mappings().all()
     if array is not None:
         rows = _with_new_version(connection, uid, array, rows)
+    if params:
+        found = _with_params(connection, uid, params)
+        rows = [row for row in rows if row["digest"] in found]
     rows = rows[:limit]
     names = array_names(connection, [row["id"] for row in rows])
     given = tags(connection, uid)
@@ -215,6 +225,12 @@ def _with_new_version(connection: Connection, uid: str, name: str, rows: Sequenc
     version = {digest: manifest for digest, manifest in held}  # noqa: C416 (rows are not tuples to mypy)
     before = [*(version.get(row["digest"]) for row in rows[1:]), None]
     return [row for row, old in zip(rows, before, strict=False) if version.get(row["digest"], old) != old]
+
+
+def _with_params(connection: Connection, uid: str, wanted: Mapping[str, Any]) -> set[str]:
+    held = select(checkpoint.c.digest, checkpoint.c.provenance["params"]).join(dataset).where(dataset.c.uid == uid)
+    holds = finder(wanted)
+    return {digest for digest, params in connection.execute(held) if holds(params)}
 
 
 def array_names(connection: Connection, checkpoint_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:

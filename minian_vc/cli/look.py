@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from minian_vc.cli import provenance
 from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, when
 from minian_vc.diff import ArrayChange
 from minian_vc.looks.changes import fields_text, units_text
@@ -55,17 +56,23 @@ def _tags(tags: tuple[str, ...]) -> str:
 @click.option("-n", "number", type=click.IntRange(min=1), help="Show only the newest N.")
 @click.option("--array", help="Only checkpoints that recorded a new version of this array.")
 @click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
+@click.option("--param", "params", multiple=True, metavar="K[=V]", help="Only checkpoints with this parameter.")
 @as_json
-def log(dataset: str | None, number: int | None, array: str | None, manual: bool, json_: bool) -> None:
+def log(
+    dataset: str | None, number: int | None, array: str | None, manual: bool, params: tuple[str, ...], json_: bool
+) -> None:
     """List the checkpoints of DATASET, newest first."""
     found = find_dataset(dataset)
-    entries = found.history(number, array, manual=manual)
+    entries = found.history(number, array, manual=manual, params=provenance.wanted(params))
     if json_:
         keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays", "automatic")
         print_json({"dataset": found.name, "checkpoints": [{key: getattr(e, key) for key in keys} for e in entries]})
         return
     if not entries and found.latest is None:
         click.echo(f"{found.name} has no checkpoint yet. Make one: minian-vc commit -t TAG -m MESSAGE")
+        return
+    if not entries:
+        click.echo(f"{found.name} has no such checkpoint.")
         return
     marked = any(entry.automatic for entry in entries)
     rows = [
@@ -99,9 +106,7 @@ def show(revision: str, dataset: str | None, json_: bool) -> None:
     click.echo(f"dataset    {found.name}\nauthor     {checkpoint.author}\nwhen       {when(checkpoint.created_at)}")
     if checkpoint.message:
         click.echo(f"message    {checkpoint.message}")
-    for name, value in checkpoint.provenance.get("params", {}).items():
-        click.echo(f"param      {name} = {value}")
-    click.echo()
+    click.echo("\n".join([*provenance.describe(checkpoint.provenance), ""]))
     print_table(COLUMNS, array_rows(checkpoint.arrays))
 
 
@@ -141,13 +146,22 @@ def diff(old: str, new: str | None, dataset: str | None, exit_code: bool, json_:
     changes = found.diff(old, new)
     differing = [change for change in changes if change.state != "unchanged"]
     if json_:
-        print_json({"dataset": found.name, "arrays": [_change(change) for change in changes]})
+        print_json(
+            {
+                "dataset": found.name,
+                "arrays": [_change(c) for c in changes],
+                "params": provenance.params_as_json(changes.params),
+            }
+        )
     elif differing:
         rows = [(c.state, c.name, fields_text(c), units_text(c)) for c in differing]
         print_table(("state", "array", "changed", "units"), rows)
         click.echo(f"Unchanged: {len(changes) - len(differing)}.")
     else:
         click.echo(f"No differences; {len(changes)} arrays.")
+    if changes.params and not json_:
+        click.echo()
+        print_table(("param", "old", "new"), provenance.param_rows(changes.params))
     return 1 if exit_code and differing else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import click
 from minian_vc import provenance
 from minian_vc.cli.output import as_json, current_folder, find_dataset, note, print_json, size
 from minian_vc.errors import InvalidInputError
+from minian_vc.params import read_value
 from minian_vc.repository import Repository, datasets_below
 from minian_vc.verbs.commit import Request
 from minian_vc.verbs.restore import Restored
@@ -41,7 +41,13 @@ def init(path: str, json_: bool) -> None:
 @click.option("-t", "--tag", help="A name for the checkpoint, unique in its dataset.")
 @click.option("-m", "--message", default="", help="What was done.")
 @click.option("--only", help="Record only these arrays (A,C,S); the others are taken over as they were.")
-@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter to keep; V is JSON or text.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="K=V",
+    help="A parameter to keep; V is JSON, None, True, False, or text.",
+)
 @click.option(
     "--wait",
     default=3.0,
@@ -65,7 +71,7 @@ def commit(
     if names == []:
         raise InvalidInputError("--only names no array.", "Write it like --only A,C,S")
     given = dict(_param(text) for text in params)
-    done = found.record(Request(message, tag, names, provenance.of_commit(given), wait, _announce))
+    done = found.record(Request(message, tag, names, provenance.gather(given), wait, _announce))
     checkpoint = done.checkpoint
     if json_:
         print_json(
@@ -105,10 +111,7 @@ def _param(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InvalidInputError(f"--param {text!r} is not K=V.", "Write it like --param noise_freq=0.06")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, read_value(value)
 
 
 @click.command()

@@ -5,10 +5,10 @@ Versions come from the packages' metadata: nothing heavy is imported, and a pack
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Iterator, Mapping
 
+from minian_vc.environment import package_version
 from minian_vc.findings import Finding
 from minian_vc.version import __version__
 
@@ -37,14 +37,7 @@ AS_MINIAN_NEEDS = "pip install 'zarr<3' 'xarray<2026.8' 'numcodecs<0.16'"
 
 def installed() -> dict[str, str | None]:
     """Return the version of each package that matters, None for one that is not installed."""
-    return {"minian_vc": __version__} | {name: _version(name) for name in (*REQUIRED, "minian")}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name) or None
-    except (importlib.metadata.PackageNotFoundError, KeyError):  # KeyError: metadata without a version
-        return None
+    return {"minian_vc": __version__} | {name: package_version(name) for name in (*REQUIRED, "minian")}
 
 
 def findings(packages: Packages) -> Iterator[Finding]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
 
-from minian_vc import durable
+from minian_vc import durable, environment
 from minian_vc.arrays.contents import is_all_nan
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
@@ -43,7 +44,8 @@ class Request:
     ``message`` may be a function of the names of the arrays that changed.
     ``only`` names arrays; the others are taken over from the parent. ``announce`` is told, before anything is
     written, how many bytes the commit may cost and how many are free. With ``move_tag`` a tag that another
-    checkpoint has moves on to the new one.
+    checkpoint has moves on to the new one. What ``provenance`` has under ``environment``, ``git`` or ``code`` stands
+    instead of what the commit finds.
     """
 
     message: str | Callable[[Sequence[str]], str] = ""
@@ -156,6 +158,8 @@ class _Attempt:
             stored = chunks.stored_bytes + sum(
                 _inline_bytes(reading) for folder, reading in readings.items() if digests[folder] in manifests.added
             )
+        if self.parent is None or not _same(self._with_taken_over(self.parent, arrays), self.parent.arrays):
+            _ = self._environment  # git may take a while, and others wait for the lock
         with self.repository.history() as history:
             done = self._record(history, arrays, readings)
         for folder, reading in readings.items():
@@ -231,6 +235,15 @@ class _Attempt:
 
     # -- recording -----------------------------------------------------------------------------
 
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        return environment.describe()
+
+    def _with_taken_over(self, parent: Checkpoint | None, read: Mapping[str, ArrayVersion]) -> tuple[ArrayVersion, ...]:
+        """Return the arrays of the checkpoint to be: those that were read, and with ``only`` the parent's others."""
+        taken_over = {a.folder: a for a in parent.arrays} if parent and self.request.only is not None else {}
+        return tuple(array for _, array in sorted({**taken_over, **read}.items()))
+
     def _record(self, history: History, read: Mapping[str, ArrayVersion], readings: Mapping[str, Reading]) -> Commit:
         """Write the checkpoint under the lock, on top of whatever is the latest now."""
         if queries.pruned_since(history.connection, self.began_after):
@@ -244,8 +257,7 @@ class _Attempt:
                 raise _HistoryMoved from None
         self._refuse_taken_tag(history.connection, allowed=latest)
         parent = self.repository.checkpoint(latest) if latest else None
-        taken_over = {a.folder: a for a in parent.arrays} if parent and self.request.only is not None else {}
-        arrays = tuple(array for _, array in sorted({**taken_over, **read}.items()))
+        arrays = self._with_taken_over(parent, read)
         if parent is not None and _same(arrays, parent.arrays):
             return Commit(self._tag_latest(history, parent), created=False)
         self._refuse_taken_tag(history.connection, allowed=None)
@@ -257,7 +269,7 @@ class _Attempt:
             author=self.repository.author,
             created_at=timestamp(),
             arrays=arrays,
-            provenance={**self.request.provenance, "check": self._check(arrays, parent)},
+            provenance={**self._environment, **self.request.provenance, "check": self._check(arrays, parent)},
         )
         document = checkpoint.to_document()
         tags = (self.request.tag,) if self.request.tag else ()

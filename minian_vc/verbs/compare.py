@@ -9,10 +9,11 @@ from typing import Any
 from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.diff import UNIT, ArrayChange, UnitChanges, compare, same_units_by_chunk
+from minian_vc.diff import UNIT, Diff, UnitChanges, compare, same_units_by_chunk
 from minian_vc.errors import MinianVCError
 from minian_vc.model import ArrayVersion, Checkpoint, Manifest
 from minian_vc.objects import manifest_digest
+from minian_vc.params import changed_params
 from minian_vc.repository import Repository
 from minian_vc.units import ArrayUnits, UnitsEntry, renumbered_between, unit_history
 from minian_vc.verbs.describe import describe_array
@@ -51,6 +52,14 @@ class Side:
     arrays: Sequence[ArrayVersion]
     manifests: Mapping[str, Manifest]
     files: Mapping[str, Mapping[str, bytes]]
+
+    @property
+    def text(self) -> str:
+        """How people call it."""
+        if self.checkpoint is None:
+            return "the working folder"
+        tags = f" ({', '.join(self.checkpoint.tags)})" if self.checkpoint.tags else ""
+        return f"{self.checkpoint.short_id}{tags}"
 
 
 def status(repository: Repository, dataset: DatasetRow, latest: Checkpoint | None) -> list[ArrayState]:
@@ -120,7 +129,7 @@ def working_side(repository: Repository, dataset: DatasetRow) -> Side:
     return Side(None, arrays, manifests, files)
 
 
-def diff(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> list[ArrayChange]:
+def diff(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> Diff:
     """Compare two sides by array and by unit: from chunk digests where a chunk is one unit, else from values."""
     renumbered = _renumbered(repository, dataset, old, new)
 
@@ -138,7 +147,13 @@ def diff(repository: Repository, dataset: DatasetRow, old: Side, new: Side) -> l
             renumbered=now.name in renumbered,
         )
 
-    return compare(old.arrays, new.arrays, decide)
+    return Diff(tuple(compare(old.arrays, new.arrays, decide)), old.text, new.text, _changed_params(old, new))
+
+
+def _changed_params(old: Side, new: Side) -> dict[str, tuple[Any, Any]]:
+    if old.checkpoint is None or new.checkpoint is None:
+        return {}
+    return changed_params(*(side.checkpoint.provenance.get("params") for side in (old, new) if side.checkpoint))
 
 
 def _same_by_value(

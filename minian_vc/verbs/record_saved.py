@@ -52,7 +52,7 @@ def record_saved(dataset: Path, name: str, tag: str | None) -> Checkpoint:
     except NotFoundError:
         repository = Repository.create(dataset.parent)
     row = repository.dataset_row(repository.relative(dataset))
-    about = provenance.of_commit(None)
+    about = provenance.gather()
     try:
         return commit(repository, row, Request(f"{name} saved", tag, None, about, move_tag=True)).checkpoint
     except (BusyError, UnreadableError) as error:

@@ -15,6 +15,7 @@ from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import check_array_name
+from minian_vc.provenance import gather
 from minian_vc.repository import Repository, dataset_above, is_dataset
 from minian_vc.swap import put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
@@ -243,7 +244,7 @@ def _commit_first(
     if not readable or _all_recorded(repository, working, readable):
         return None
     only = None if len(readable) == len(present) else [stem(folder) for folder in readable]
-    done = commit(repository, dataset, Request(message, only=only, provenance={"automatic": "restore"}))
+    done = commit(repository, dataset, Request(message, only=only, provenance=gather(automatic="restore")))
     return done.checkpoint if done.created else None
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from handmade import coordinate, manifest_of, version, write_file, write_units
 
-from minian_vc.diff import ArrayChange, UnitChanges, compare, same_units_by_chunk
+from minian_vc.diff import ArrayChange, Diff, UnitChanges, compare, same_units_by_chunk
 from minian_vc.model import ArrayVersion, Manifest, digest_of
+from minian_vc.params import MISSING
 
 CHANGED = UnitChanges(changed=(1,))
 
@@ -150,3 +151,30 @@ def test_units_are_found_in_format_3(tmp_path: Path, separator: str) -> None:
     array = version("A", unit_ids=(5, 6, 7), shape=(3, 4), chunks={"unit_id": 1, "frame": 2}, zarr_format=3)
     old, new = write(tmp_path / "1", VALUES), write(tmp_path / "2", now)
     assert same_units_by_chunk(array, old, array, new) == {5, 7}
+
+
+# -- the whole of a diff ----------------------------------------------------------------------
+
+
+def test_a_diff_is_the_sequence_of_its_array_changes() -> None:
+    """What took the list of changes takes the diff: length, index, slice, iteration, equality."""
+    a, b = ArrayChange("A", "new"), ArrayChange("b", "deleted")
+    diff = Diff((a, b), "0123456789 (one)", "the working folder", {"p": (1, MISSING)})
+    assert (len(diff), diff[0], diff[-1], diff[:1], list(diff), a in diff) == (2, a, b, [a], [a, b], True)
+    assert diff == [a, b]
+    assert [a, b] == diff
+    assert diff == (a, b)
+    assert diff != [b, a]
+    assert diff != {a.name: a}
+    assert [change.name for change in reversed(diff)] == ["b", "A"]
+    assert not Diff(())
+
+
+def test_diffs_are_equal_in_all_they_say() -> None:
+    """Parameters and what was compared count too; a diff cannot be changed."""
+    changes = (ArrayChange("A", "new"),)
+    assert Diff(changes, "x", "y", {"p": (1, 2)}) == Diff(changes, "x", "y", {"p": (1, 2)})
+    others = [Diff(changes, "x", "y"), Diff(changes, "x", "z", {"p": (1, 2)}), Diff((), "x", "y", {"p": (1, 2)})]
+    assert all(Diff(changes, "x", "y", {"p": (1, 2)}) != other for other in others)
+    with pytest.raises(AttributeError):
+        Diff(changes).old = "x"

@@ -1,0 +1,114 @@
+"""Parameters of checkpoints: by dotted path, compared, and found again. Pure: JSON in, data out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from minian_vc.json_values import plain
+
+__all__ = ["MISSING", "Missing", "changed_params", "finder", "flatten", "read_value", "shown"]
+
+PYTHON_WORDS = {"None": None, "True": True, "False": False}
+
+
+class Missing(Enum):
+    """The one value that stands where a parameter is not there at all; None is a value."""
+
+    MISSING = "—"
+
+    def __str__(self) -> str:
+        return self.value
+
+    __repr__ = __str__
+
+
+MISSING = Missing.MISSING
+
+
+def flatten(params: Any) -> dict[str, Any]:
+    """Return parameters by their dotted paths, ``param_first_temporal.p``; lists and slices are single values."""
+    return {path: value for path, value in _nodes(params).items() if not _is_level(value)}
+
+
+def _nodes(params: Any) -> dict[str, Any]:
+    """Return every dotted path with what is there, levels as well."""
+    found: dict[str, Any] = {}
+    _add_nodes(params if isinstance(params, dict) else {}, "", found)
+    return found
+
+
+def _add_nodes(params: dict[str, Any], prefix: str, found: dict[str, Any]) -> None:
+    for name, value in params.items():
+        path = prefix + name
+        found[path] = value
+        if _is_level(value):
+            _add_nodes(value, f"{path}.", found)
+
+
+def _is_level(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and value.keys() != {"slice"}
+
+
+def changed_params(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the parameters that differ: dotted path → (old, new), ``MISSING`` where one side has it not."""
+    before, after = flatten(old), flatten(new)
+    pairs = {path: (before.get(path, MISSING), after.get(path, MISSING)) for path in sorted(before | after)}
+    return {path: pair for path, pair in pairs.items() if not _same(*pair)}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal as JSON: 1 is 1.0, true is not 1."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def finder(wanted: Mapping[str, Any]) -> Callable[[Any], bool]:
+    """Return a function that tells whether parameters have all that is wanted.
+
+    Parameters
+    ----------
+    wanted : mapping of str to value
+        A name is a dotted path or the last part of one: ``p``, ``first_temporal.p``, ``param_first_temporal.p``.
+        The value is one that :func:`minian_vc.json_values.plain` takes, ``...`` for any. A mapping wants what is in it.
+    """
+    named = [name for name, value in wanted.items() if value is ...]
+    valued: dict[str, Any] = {}
+    for name, value in wanted.items():
+        valued |= {} if value is ... else flatten(plain({name: value}))
+
+    def holds(params: Any) -> bool:
+        nodes = _nodes(params)
+        return all(any(True for _ in _fitting(nodes, name)) for name in named) and all(
+            any(_same(value, nodes[path]) for path in _fitting(nodes, name)) for name, value in valued.items()
+        )
+
+    return holds
+
+
+def _fitting(paths: Iterable[str], name: str) -> Iterator[str]:
+    """Yield the paths that a name is, or is the last part of; MiniAn's ``param_`` in front can be left out."""
+    whole, last = (name, f"param_{name}"), (f".{name}", f".param_{name}")
+    return (path for path in paths if path.endswith(last) or path in whole)
+
+
+def read_value(text: str) -> Any:
+    """Read a value as it is typed: JSON, else ``None``, ``True`` or ``False``, else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return PYTHON_WORDS.get(text, text)
+
+
+def shown(value: Any) -> str:
+    """Return a value in one line, as Python people read it; a text is quoted where it could be taken for another."""
+    if isinstance(value, dict) and value.keys() == {"slice"} and isinstance(value["slice"], list):
+        return f"slice({', '.join(map(shown, value['slice']))})"
+    if isinstance(value, str):
+        return value if value and value.isprintable() and read_value(value) == value else repr(value)
+    return repr(value)
