@@ -1,0 +1,142 @@
+"""``%mvc``: the command line's commands on the watched dataset, returning what a notebook can show."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from minian_vc.cli.main import cli
+from minian_vc.cli.output import find_dataset
+from minian_vc.dataset import Dataset, open_dataset
+from minian_vc.diff import Diff
+from minian_vc.errors import MinianVCError
+from minian_vc.model import Checkpoint
+from minian_vc.notebook.recorder import Recorder
+from minian_vc.verbs.report import CheckReport
+from minian_vc.verbs.restore import Restored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Magics"]
+
+with_dataset = click.option("-d", "--dataset", help="The dataset's path; by default the one recorded last.")
+
+
+class Magics:
+    """``%mvc`` in one shell."""
+
+    def __init__(self, shell: Any, recorder: Recorder) -> None:
+        self._shell = shell
+        self._recorder = recorder
+
+    def mvc(self, line: str) -> Any:
+        """Look at and use the checkpoints of the watched dataset: ``%mvc --help``.
+
+        Commands that are not listed there go to the command line: ``%mvc doctor``.
+        """
+        words = shlex.split(line) or ["--help"]
+        self._recorder.record_changes(look_again=True)  # what this cell has saved so far
+        try:
+            if words[0].startswith("-") or words[0] in group.commands:
+                return group.main(words, prog_name="%mvc", standalone_mode=False, obj=self)
+            cli.main(words, prog_name="%mvc", standalone_mode=False, obj=self._recorder.current())
+        except click.ClickException as error:
+            error.show()
+        except MinianVCError as error:
+            click.echo(f"Error: {error}", err=True)
+        return None
+
+    def dataset(self, path: str | None) -> Dataset:
+        """Return the dataset that is meant: the path's, the watched one, or what the command line would take."""
+        if path is not None:
+            return open_dataset(path)
+        return self._recorder.current() or find_dataset(None)
+
+    def watch(self, path: str) -> None:
+        """Watch a dataset and record it as it is."""
+        self._recorder.watch(open_dataset(path, create=True).path)
+        self._recorder.record_changes()
+
+    def put(self, variables: dict[str, Any]) -> None:
+        """Set variables of the notebook."""
+        self._shell.push(variables)
+
+
+@click.group()
+def group() -> None:
+    """Checkpoints of the dataset that this notebook saves to.
+
+    What the notebook saves is recorded by itself after each cell.
+    """
+
+
+@group.command()
+@click.option("-n", "number", type=click.IntRange(min=1), help="The newest N.")
+@click.option("--array", help="Those that recorded a new version of this array.")
+@with_dataset
+@click.pass_obj
+def log(magics: Magics, number: int | None, array: str | None, dataset: str | None) -> pd.DataFrame:
+    """The checkpoints, newest first, as a DataFrame."""
+    return magics.dataset(dataset).log(number, array)
+
+
+@group.command()
+@click.argument("revision", default="latest")
+@with_dataset
+@click.pass_obj
+def show(magics: Magics, revision: str, dataset: str | None) -> Checkpoint:
+    """A checkpoint with its arrays, parameters and cell."""
+    return magics.dataset(dataset).show(revision)
+
+
+@group.command()
+@click.argument("old")
+@click.argument("new", required=False)
+@with_dataset
+@click.pass_obj
+def diff(magics: Magics, old: str, new: str | None, dataset: str | None) -> Diff:
+    """What changed between two checkpoints, or since one."""
+    return magics.dataset(dataset).diff(old, new)
+
+
+@group.command()
+@click.argument("specs", nargs=-1)
+@with_dataset
+@click.pass_obj
+def check(magics: Magics, specs: tuple[str, ...], dataset: str | None) -> CheckReport:
+    """What loading would do, of the folder or of versions: @first_iteration."""
+    return magics.dataset(dataset).check(*specs)
+
+
+@group.command()
+@click.argument("specs", nargs=-1, required=True)
+@click.option("--as", "as_", help="Another name for the one array.")
+@click.option("--to", help="Write into this folder and leave the dataset alone.")
+@with_dataset
+@click.pass_obj
+def restore(magics: Magics, specs: tuple[str, ...], as_: str | None, to: str | None, dataset: str | None) -> Restored:
+    """Bring versions back into the folder: C@first_iteration, or @first_iteration for all."""
+    return magics.dataset(dataset).restore(*specs, as_=as_, to=to)
+
+
+@group.command()
+@click.argument("revision", default="latest")
+@click.argument("arrays", nargs=-1)
+@with_dataset
+@click.pass_obj
+def resume(magics: Magics, revision: str, arrays: tuple[str, ...], dataset: str | None) -> None:
+    """Set A, C, S … and chk in the notebook as they were at a checkpoint, on common units."""
+    found = magics.dataset(dataset).resume(revision, arrays or None)
+    magics.put(dict(found))
+    click.echo(f"Set: {', '.join(found)}.")
+
+
+@group.command()
+@click.argument("path")
+@click.pass_obj
+def watch(magics: Magics, path: str) -> None:
+    """Watch a dataset that this notebook has not saved to."""
+    magics.watch(path)

@@ -1,0 +1,101 @@
+"""%mvc: the commands on the watched dataset, returning what a notebook shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shells import Shell
+
+import minian_vc as mvc
+
+
+@pytest.fixture
+def saved(notebook: Shell) -> Shell:
+    """Two iterations; the first is tagged in the cell that saved it."""
+    notebook.run(
+        "chk = {'frame': 10}; param_first = {'p': 1}\nstock_save(traces(1), intpath)\n%mvc tag first_iteration"
+    )
+    notebook.run("param_first = {'p': 2}\nstock_save(traces(2), intpath)")
+    return notebook
+
+
+def test_log_is_a_dataframe(saved: Shell) -> None:
+    """Newest first."""
+    log = saved.run("%mvc log")
+    assert log["tags"].tolist() == [(), ("first_iteration",)]
+    assert len(saved.run("%mvc log -n 1")) == 1
+
+
+def test_tag_names_what_the_cell_itself_saved(saved: Shell) -> None:
+    """Not the checkpoint before it."""
+    assert "first_iteration" in saved.run("%mvc show first_iteration").tags
+    value = saved.run("import minian_vc as mvc\nmvc.open(intpath)['C@first_iteration'].values.flat[0]")
+    assert value == 1.0
+
+
+def test_restore_brings_back_a_version(saved: Shell, folder: Path) -> None:
+    """And what was there is in history."""
+    restored = saved.run("%mvc restore C@first_iteration")
+    assert restored.arrays == ("C",)
+    assert mvc.open_minian(folder / "minian_intermediate")["C"].values.flat[0] == 1.0
+    saved.run("%mvc restore C@first_iteration --as C_first_iteration")
+    assert (folder / "minian_intermediate" / "C_first_iteration.zarr").is_dir()
+
+
+def test_check_diff_and_show_return_what_python_returns(saved: Shell) -> None:
+    """A notebook shows them as HTML."""
+    assert isinstance(saved.run("%mvc check"), mvc.CheckReport)
+    assert saved.run("%mvc check @first_iteration").grade == "aligned"
+    changes = saved.run("%mvc diff first_iteration latest")
+    assert [change.state for change in changes] == ["modified"]
+    assert dict(changes.params) == {"param_first.p": (1, 2)}
+    assert isinstance(saved.run("%mvc show"), mvc.Checkpoint)
+
+
+def test_resume_sets_the_variables(saved: Shell) -> None:
+    """A, C, S … and chk, as they were."""
+    saved.run("del chk\nC = None")
+    saved.run("%mvc resume first_iteration")
+    assert saved["C"].values.flat[0] == 1.0
+    assert saved["chk"] == {"frame": 10}
+    assert "C, chk" in saved.out
+
+
+def test_other_commands_go_to_the_command_line(saved: Shell) -> None:
+    """With the watched dataset as theirs."""
+    saved.run("%mvc chk")
+    assert saved.out == "chk = {'frame': 10}\n"
+    saved.run("%mvc status")
+    assert "Nothing changed" in saved.out
+
+
+def test_mistakes_are_said_without_a_traceback(saved: Shell) -> None:
+    """A wrong tag, a wrong command, no command."""
+    saved.run("%mvc show second_iteration")
+    assert saved.err.startswith("Error: ")
+    assert "Traceback" not in saved.err + saved.out
+    saved.run("%mvc frobnicate")
+    assert "No such command" in saved.err
+    saved.run("%mvc")
+    assert "resume" in saved.out
+    saved.run("%mvc --help")
+    assert "resume" in saved.out
+
+
+def test_a_dataset_can_be_named(saved: Shell, folder: Path) -> None:
+    """-d; and watch, for one that this notebook has not saved to."""
+    saved.run("stock_save(traces(5, name='A'), 'other/minian')\nNone")
+    assert len(saved.run("%mvc log -d minian_intermediate")) == 2
+    assert len(saved.run("%mvc log")) == 1
+
+
+def test_watch_records_what_is_there(notebook: Shell, folder: Path) -> None:
+    """A dataset that somebody else writes to."""
+    from shells import stock_save, traces
+
+    notebook.run("%unload_ext minian_vc")
+    stock_save(traces(1), folder / "minian_intermediate")
+    notebook.run("%load_ext minian_vc")
+    notebook.run("%mvc watch minian_intermediate")
+    assert len(notebook.run("%mvc log")) == 1
