@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
+from minian_vc.looks import changes as looks
 from minian_vc.model import ArrayVersion, Manifest
 from minian_vc.zarr_format import ArrayMetadata, read_array_folder
 
@@ -39,7 +40,7 @@ class ArrayChange:
     units: UnitChanges | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Diff(Sequence[ArrayChange]):
     """What differs between two sides: a sequence of its array changes, by name, that knows the rest as well.
 
@@ -68,6 +69,12 @@ class Diff(Sequence[ArrayChange]):
             mine, others = ((d.changes, d.old, d.new, dict(d.params)) for d in (self, other))
             return mine == others
         return list(self.changes) == list(other) if isinstance(other, (list, tuple)) else NotImplemented
+
+    def __repr__(self) -> str:
+        return looks.text(self.changes, self.params, self.old, self.new)
+
+    def _repr_html_(self) -> str:
+        return looks.html(self.changes, self.params, self.old, self.new)
 
 
 DecideUnits = Callable[[ArrayVersion, ArrayVersion], UnitChanges]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
 from minian_vc.json_values import plain
 
-__all__ = ["MISSING", "Missing", "changed_params", "finder", "flatten", "read_value", "shown"]
-
-PYTHON_WORDS = {"None": None, "True": True, "False": False}
+__all__ = ["MISSING", "Missing", "changed_params", "finder", "flatten"]
 
 
 class Missing(Enum):
@@ -95,20 +92,3 @@ def _fitting(paths: Iterable[str], name: str) -> Iterator[str]:
     """Yield the paths that a name is, or is the last part of; MiniAn's ``param_`` in front can be left out."""
     whole, last = (name, f"param_{name}"), (f".{name}", f".param_{name}")
     return (path for path in paths if path.endswith(last) or path in whole)
-
-
-def read_value(text: str) -> Any:
-    """Read a value as it is typed: JSON, else ``None``, ``True`` or ``False``, else the text itself."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return PYTHON_WORDS.get(text, text)
-
-
-def shown(value: Any) -> str:
-    """Return a value in one line, as Python people read it; a text is quoted where it could be taken for another."""
-    if isinstance(value, dict) and value.keys() == {"slice"} and isinstance(value["slice"], list):
-        return f"slice({', '.join(map(shown, value['slice']))})"
-    if isinstance(value, str):
-        return value if value and value.isprintable() and read_value(value) == value else repr(value)
-    return repr(value)

@@ -1,14 +1,18 @@
-"""How sizes, times, unit ids and shapes are written for people, in the terminal and in HTML alike."""
+"""How sizes, times, unit ids, shapes and parameters are written for people, in the terminal and in HTML alike."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from rich.filesize import decimal
 
-__all__ = ["as_runs", "by_dim", "cut", "number", "printable", "size", "sizes", "when"]
+__all__ = ["as_runs", "by_dim", "cut", "number", "printable", "read_value", "shown", "size", "sizes", "when"]
+
+PYTHON_WORDS = {"None": None, "True": True, "False": False}
 
 
 def size(count: int) -> str:
@@ -64,3 +68,20 @@ def printable(text: str, keep: str = "") -> str:
 
 def _is_harmless(sign: str) -> bool:
     return sign.isprintable() or unicodedata.category(sign) == "Zs"
+
+
+def read_value(text: str) -> Any:
+    """Read a value as it is typed: JSON, else ``None``, ``True`` or ``False``, else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return PYTHON_WORDS.get(text, text)
+
+
+def shown(value: Any) -> str:
+    """Return a value in one line, as Python people read it; a text is quoted where it could be taken for another."""
+    if isinstance(value, dict) and value.keys() == {"slice"} and isinstance(value["slice"], list):
+        return f"slice({', '.join(map(shown, value['slice']))})"
+    if isinstance(value, str):
+        return value if value and value.isprintable() and read_value(value) == value else repr(value)
+    return repr(value)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minian_vc.errors import InvalidInputError
-from minian_vc.params import Missing, flatten, read_value, shown
+from minian_vc.looks.checkpoint import value_text
+from minian_vc.params import Missing, flatten
+from minian_vc.text import by_dim, printable, read_value
 
 __all__ = ["describe", "param_rows", "params_as_json", "wanted"]
 
 LABEL = 11  # columns; as wide as show's other labels
 MAX_LINES = 40
-MAX_VALUE = 120
 FIRST_PACKAGES = ("minian", "xarray", "zarr", "dask", "numpy", "numcodecs")
 
 
@@ -37,7 +38,7 @@ def wanted(texts: tuple[str, ...]) -> dict[str, Any]:
 
 def param_rows(params: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
     """Return parameters that differ as rows: path, old, new."""
-    return [(_line(path), _value(old), _value(new)) for path, (old, new) in params.items()]
+    return [(printable(path), _value(old), _value(new)) for path, (old, new) in params.items()]
 
 
 def params_as_json(params: Mapping[str, tuple[Any, Any]]) -> dict[str, dict[str, Any]]:
@@ -54,7 +55,7 @@ def describe(provenance: Mapping[str, Any]) -> Iterator[str]:
     yield from _params(flatten(provenance.get("params")))
     chk = provenance.get("chk")
     if chk:
-        yield _labelled("chk", ", ".join(f"{dim} {size}" for dim, size in chk.items()))
+        yield _labelled("chk", by_dim(chk, ", "))
     if provenance.get("automatic"):
         yield _labelled("automatic", provenance["automatic"])
     yield from _code(provenance.get("code") or {})
@@ -63,23 +64,17 @@ def describe(provenance: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _labelled(label: str, text: Any) -> str:
-    return f"{label:{LABEL}}{_line(str(text))}"
-
-
-def _line(text: str) -> str:
-    """Return a text as it can be printed in one line: a terminal obeys control characters."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"{label:{LABEL}}{printable(str(text))}"
 
 
 def _value(value: Any) -> str:
-    text = _line(str(value) if isinstance(value, Missing) else shown(value))
-    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
+    return printable(value_text(value))
 
 
 def _params(params: Mapping[str, Any]) -> Iterator[str]:
     width = max(map(len, params), default=0)
     for label, (path, value) in zip(["params", *[""] * len(params)], params.items(), strict=False):
-        yield f"{label:{LABEL}}{_line(path):{width}} = {_value(value)}"
+        yield f"{label:{LABEL}}{printable(path):{width}} = {_value(value)}"
 
 
 def _code(code: Mapping[str, Any]) -> Iterator[str]:
@@ -91,7 +86,7 @@ def _code(code: Mapping[str, Any]) -> Iterator[str]:
     yield f"cell       [{' ' if number is None else number}]"
     lines = str(code["cell"]).splitlines()
     for line in lines[:MAX_LINES]:
-        yield f"    {_line(line.expandtabs())}"
+        yield f"    {printable(line.expandtabs())}"
     if len(lines) > MAX_LINES:
         yield f"    … {len(lines) - MAX_LINES} more lines: --json has them"
 

@@ -12,8 +12,8 @@ import click
 from minian_vc import provenance
 from minian_vc.cli.output import as_json, current_folder, find_dataset, note, print_json, size
 from minian_vc.errors import InvalidInputError
-from minian_vc.params import read_value
 from minian_vc.repository import Repository, datasets_below
+from minian_vc.text import read_value
 from minian_vc.verbs.commit import Request
 from minian_vc.verbs.restore import Restored
 

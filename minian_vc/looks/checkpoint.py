@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.html import Html, badge, code, details, element, facts, heading, muted, page, pre, table
-from minian_vc.text import as_runs, by_dim, cut, number, printable, size, sizes, when
+from minian_vc.text import as_runs, by_dim, cut, number, printable, shown, size, sizes, when
 
 if TYPE_CHECKING:
     from minian_vc.model import ArrayVersion, Checkpoint
@@ -82,9 +82,7 @@ def html(checkpoint: Checkpoint) -> Html:
 
 def value_text(value: Any) -> str:
     """Return a parameter's value as one line, cut where it is long."""
-    if isinstance(value, Mapping) and set(value) == {"slice"}:
-        return f"slice({', '.join(map(str, value['slice']))})"
-    return cut(str(value), MAX_VALUE)
+    return cut(shown(value), MAX_VALUE)
 
 
 def findings_text(check: Mapping[str, Any] | None) -> str:

@@ -178,3 +178,16 @@ def test_diffs_are_equal_in_all_they_say() -> None:
     assert all(Diff(changes, "x", "y", {"p": (1, 2)}) != other for other in others)
     with pytest.raises(AttributeError):
         Diff(changes).old = "x"
+
+
+def test_a_diff_looks_like_its_changes() -> None:
+    """As lines in a terminal, as HTML in a notebook; a missing parameter is a dash."""
+    diff = Diff((ArrayChange("A", "new"),), "one", "two", {"p": (1, MISSING), "q": ("1", "<b>")})
+    assert repr(diff).splitlines() == [
+        "<Changes from one to two: 1 of 1 arrays>",
+        "  p: 1 → —",
+        "  q: '1' → <b>",
+        "  new       A",
+    ]
+    assert "&lt;b&gt;" in diff._repr_html_()
+    assert "<b>" not in diff._repr_html_()

@@ -11,8 +11,9 @@ import pytest
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.json_values import plain
-from minian_vc.params import MISSING, changed_params, finder, flatten, read_value, shown
+from minian_vc.params import MISSING, changed_params, finder, flatten
 from minian_vc.provenance import gather
+from minian_vc.text import read_value, shown
 from minian_vc.version import __version__
 
 FIRST = {
