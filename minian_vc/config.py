@@ -13,7 +13,8 @@ from minian_vc.names import check_array_name, near
 
 __all__ = ["FORMAT", "Config"]
 
-FORMAT = 1
+FORMAT = 2  # the newest that this program knows
+PLAIN = 1  # of a repository where no tag has moved and nothing was pruned: older programs read it too
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Config:
     repository: str
     author: str = ""
     record_without_bytes: tuple[str, ...] = ()
-    format: int = FORMAT
+    format: int = PLAIN
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -45,7 +46,7 @@ class Config:
         try:
             document: dict[str, Any] = json.loads(content)
             found = document["format"]
-            if found == FORMAT:
+            if found in range(PLAIN, FORMAT + 1):
                 names = {field.name for field in fields(cls)}
                 settings = {key: value for key, value in document.items() if key in names}
                 settings["record_without_bytes"] = tuple(settings["record_without_bytes"])

@@ -289,6 +289,12 @@ class Repository:
         self.config = self.config.with_setting(name, value)
         self.config.save(self.folder / "config.json", self.staging)
 
+    def require_format(self, needed: int) -> None:
+        """Raise the repository's format before something is recorded that older programs do not understand."""
+        if self.config.format < needed:
+            self.config = replace(self.config, format=needed)
+            self.config.save(self.folder / "config.json", self.staging)
+
     @property
     def author(self) -> str:
         """Who commits: the configured author, else user@host."""

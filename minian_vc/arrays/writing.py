@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from minian_vc import durable
 from minian_vc.arrays.encoding import Encoded, EncodedGroup
 from minian_vc.arrays.rechunking import rechunk
 from minian_vc.arrays.scratch_array import ScratchArray
+from minian_vc.progress import follow, progress
 from minian_vc.zarr_layout import metadata_files
 
 __all__ = ["Writing", "plan_writing", "write_metadata"]
@@ -54,22 +56,23 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
     mem_limit : int
         Bytes that cutting it otherwise than it is computed may take. The computation itself is dask's.
     """
-    import dask.array as da
 
     target = _open_to_write(folder / array.name)
     if not hasattr(array.values, "dask"):
         return Writing(lambda _: None, lambda _: _write(array.values, target))
     if _grid(array.values) == array.stored.chunks:
-        return Writing(lambda now: da.store(array.values, target, lock=False, compute=now), lambda _: None)
+        return Writing(lambda now: _store(array, target, folder / array.name, now), lambda _: None)
     if 2 * array.values.nbytes <= mem_limit:
         return Writing(lambda now: array.values.compute() if now else array.values, lambda v: _write(v, target))
     for name in ("source", "between"):
         (scratch / name).mkdir()
     source = ScratchArray(scratch / "source", array.stored.shape, _grid(array.values), target.dtype)
-    return Writing(
-        lambda now: da.store(array.values, source, lock=False, compute=now),
-        lambda _: rechunk(source, target, mem_limit, scratch / "between"),
-    )
+
+    def cut(_: Any) -> None:
+        with progress(f"Cutting {array.name}", array.values.nbytes) as advance:
+            rechunk(source, target, mem_limit, scratch / "between", advance=advance)
+
+    return Writing(lambda now: _store(array, source, scratch / "source", now), cut)
 
 
 class _Target:
@@ -99,6 +102,21 @@ def _open_to_write(path: Path) -> _Target:
     if int(zarr.__version__.partition(".")[0]) < 3:
         return _Target(zarr.open_array(str(path), mode="r+", write_empty_chunks=True), path)
     return _Target(zarr.open_array(str(path), mode="r+", zarr_format=2, config={"write_empty_chunks": True}), path)
+
+
+def _store(array: Encoded, target: Any, folder: Path, now: bool) -> Any:
+    """Compute an array into its target, or return what will do so. Progress is told by the files that are there."""
+    import dask.array as da
+
+    if not now:
+        return da.store(array.values, target, lock=False, compute=False)
+    each = array.values.nbytes / max(1, array.values.npartitions)
+
+    def done() -> int:
+        return int(each * sum(len(files) for _, _, files in os.walk(folder)))
+
+    with follow(f"Saving {array.name}", array.values.nbytes, done):
+        return da.store(array.values, target, lock=False, compute=True)
 
 
 def _grid(values: Any) -> tuple[int, ...]:

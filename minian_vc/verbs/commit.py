@@ -285,8 +285,11 @@ class _Attempt:
         return self.request.message([array.name for array in arrays if before.get(array.name) != array.manifest])
 
     def _refuse_taken_tag(self, connection: Connection, *, allowed: str | None) -> None:
+        """Refuse a tag that another checkpoint has, or make ready for it to move."""
         if not self.request.move_tag:
             refuse_taken_tag(connection, self.dataset, self.request.tag, allowed=allowed)
+        elif self.request.tag is not None and queries.by_tag(connection, self.dataset.uid, self.request.tag):
+            self.repository.require_format(2)
 
     def _check(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> dict[str, Any]:
         """Return grade and findings of what is recorded, as the checkpoint keeps them."""

@@ -37,7 +37,7 @@ def config_deep(folder: Path) -> None:
 
 
 def config_of_a_newer_format(folder: Path) -> None:
-    (folder / "config.json").write_text('{"format": 2}')
+    (folder / "config.json").write_text('{"format": 3}')
     (folder / "catalog.sqlite").unlink()  # nobody knows whether format 2 has one, or what it stages
     (folder / "staging/batch-1").write_bytes(b"x")
     os.utime(folder / "staging/batch-1", (1_000_000_000, 1_000_000_000))
