@@ -27,6 +27,7 @@ WORDS = (
     "session",
     "array version",
     "checkpoint",
+    "provenance",
     "tag",
     "named version",
     "unit set",
