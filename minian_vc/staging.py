@@ -20,9 +20,10 @@ from minian_vc.swap import recover
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["SAVING", "drop_stage", "is_abandoned", "keep_stage", "make_stage"]
+__all__ = ["KEPT", "SAVING", "drop_stage", "is_abandoned", "keep_stage", "make_stage"]
 
 SAVING = ".minian_vc-saving"
+KEPT = "kept-"
 OWNER = "owner"  # a file in each stage, locked as long as its save runs
 TRIES = 5
 _OURS = re.compile(r"(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{12}")
@@ -65,7 +66,7 @@ def drop_stage(stage: Path) -> None:
 def keep_stage(stage: Path) -> Path:
     """Put what is whole but could not be put in place where no later save removes it; return where it lies."""
     _release(stage)
-    kept = stage.with_name(f"kept-{stage.name}")
+    kept = stage.with_name(f"{KEPT}{stage.name}")
     with contextlib.suppress(OSError):
         stage.rename(kept)
         return kept

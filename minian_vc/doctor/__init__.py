@@ -132,4 +132,6 @@ def _leftovers(
     datasets = {*examined.datasets, *filter(None, (_dataset_of(start), root and _dataset_of(root)))}
     for dataset in sorted(datasets):
         found += guarded(functools.partial(leftovers.in_dataset, dataset))
+    for parent in sorted({dataset.parent for dataset in datasets}):
+        found += guarded(functools.partial(leftovers.beside_datasets, parent))
     return tuple(found)

@@ -16,9 +16,10 @@ from minian_vc.doctor.history import open_it
 from minian_vc.doctor.probes import PROBE
 from minian_vc.findings import Finding
 from minian_vc.repository import FOLDER
+from minian_vc.staging import KEPT, SAVING, is_abandoned
 from minian_vc.zarr_format import is_zarr
 
-__all__ = ["in_dataset", "in_staging", "put_aside"]
+__all__ = ["beside_datasets", "in_dataset", "in_staging", "put_aside"]
 
 OLD = 3600.0  # seconds: what is younger may belong to a command that runs
 _OURS = re.compile(rf"{re.escape(FOLDER)}|{re.escape(PROBE)}.*|restore-[0-9a-f]{{16}}(\.tmp)?")
@@ -76,6 +77,20 @@ def _staged(path: Path, now: float) -> Iterator[Finding]:
         yield Finding("leftover-restore", "warning", message, fix=f"Take what you need from it, then: {remove}")
     else:
         yield Finding("leftover-staging", "warning", f"A stopped command left {told}; nothing needs it.", fix=remove)
+
+
+def beside_datasets(parent: Path) -> Iterator[Finding]:
+    """Yield what saves that were killed, or could not be put in place, left beside the datasets in a folder."""
+    for stage in _entries(parent / SAVING):
+        size, newest = _weigh(stage)
+        told = f"{stage} ({decimal(size)}, {_day(newest)})"
+        if stage.name.startswith(KEPT):
+            what = f"A save could not be put in place; the new version is whole in {told}."
+            fix = f"Move the .zarr folder in it into your dataset, then: rm -r {shlex.quote(str(stage))}"
+            yield Finding("save-kept", "warning", what, fix=fix)
+        elif is_abandoned(stage):
+            what = f"A save was killed and left {told}; the next save beside it removes it."
+            yield Finding("leftover-save", "info", what, fix=f"rm -r {shlex.quote(str(stage))}")
 
 
 def in_dataset(dataset: Path) -> Iterator[Finding]:

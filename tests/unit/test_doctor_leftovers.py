@@ -15,7 +15,7 @@ import pytest
 from doctoring import codes, look, mend, the
 from handmade import write_array
 
-from minian_vc import swap
+from minian_vc import staging, swap
 from minian_vc.doctor import leftovers, probes
 from minian_vc.doctor.probes import PROBE
 
@@ -191,3 +191,18 @@ def test_arrays_and_files_in_a_dataset_are_at_home(lab: Path) -> None:
     (lab / "s1/timeStamps.csv").write_text("0,0")
     (lab / "s1/0b5ffc03-9d6b-4d1c-8a76-5d3c3b0e7a11.zarr").mkdir()
     assert codes(look(lab)) == []
+
+
+def test_what_a_killed_save_left_is_told(lab: Path) -> None:
+    """One that runs is none of doctor's business; one that could not be put in place holds the only new version."""
+    running = staging.make_stage(lab / "s1")
+    assert codes(look(lab)) == []
+    dead = running.with_name(f"{running.name.rpartition('-')[0].rpartition('-')[0]}-99999999-0123456789ab")
+    (dead / "C.zarr").mkdir(parents=True)
+    (dead / staging.OWNER).touch()
+    assert codes(look(lab)) == ["leftover-save"]
+    kept = staging.keep_stage(running)
+    assert sorted(codes(look(lab))) == ["leftover-save", "save-kept"]
+    assert str(kept) in the(look(lab), "save-kept").message
+    mend(the(look(lab), "leftover-save"), lab)
+    assert codes(look(lab)) == ["save-kept"]
