@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def _ffmpeg(folder: Path) -> Path:
     programs = {"ffmpeg": [imageio_ffmpeg.get_ffmpeg_exe()], "ffprobe": [sys.executable, str(HERE / "ffprobe.py")]}
     for name, command in programs.items():
         program = folder / name
-        program.write_text(f'#!/bin/sh\nexec {" ".join(map(repr, command))} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return folder
 

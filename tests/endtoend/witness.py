@@ -18,9 +18,10 @@ SAVES, HOOKS = "saves.json", "hooks.json"
 
 @dataclass(frozen=True)
 class Save:
-    """One call of save_minian: the number of its cell, what it saved, and the copy of the folder it left."""
+    """One call of save_minian: number and source of its cell, what it saved, and the copy of the folder it left."""
 
     cell: int
+    source: str
     dataset: str
     name: str
     copy: str
@@ -40,7 +41,8 @@ class Witness:
     def saved(self, dataset: Path, name: str, computed: bool) -> None:
         """Note a save and copy its folder."""
         copy = str(self._folder / f"{len(self._saves):03}-{name}")
-        self._saves.append(Save(self._shell.execution_count, str(dataset), name, copy))
+        source = self._shell.history_manager.input_hist_raw[-1]
+        self._saves.append(Save(self._shell.execution_count, source, str(dataset), name, copy))
         if computed:
             shutil.copytree(dataset / f"{name}.zarr", copy)
         else:
