@@ -11,7 +11,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
-from minisim.spec import Bleaching, BrainMotion, Leakage, Neuropil, NeuronPopulation, Vignette
+from minisim.spec import Bleaching, BrainMotion, Leakage, NeuronPopulation, Neuropil, Vignette
 from minisim.testing import make_recording
 
 PIXELS, FRAMES, CELLS, SEED = 64, 190, 14, 11

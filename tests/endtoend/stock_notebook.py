@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import imageio_ffmpeg
 import nbformat
 from nbformat import NotebookNode
 
@@ -68,6 +67,8 @@ def environment(places: Places) -> dict[str, str]:
 
 def _ffmpeg(folder: Path) -> Path:
     """Make a folder with ffmpeg and ffprobe."""
+    import imageio_ffmpeg
+
     folder.mkdir()
     programs = {"ffmpeg": [imageio_ffmpeg.get_ffmpeg_exe()], "ffprobe": [sys.executable, str(HERE / "ffprobe.py")]}
     for name, command in programs.items():

@@ -5,6 +5,7 @@ What was saved is known from copies that a witness made beside minian_vc, each r
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import warnings
@@ -16,8 +17,13 @@ from statistics import median
 
 import numpy as np
 import pytest
+import witness
 import xarray as xr
 from conftest import tree
+from kernel import processes_of, run
+from nbformat import NotebookNode
+from stock_notebook import Places, environment, make_recording, parameter_names, stock_cells, to_notebook
+from witness import Save
 
 import minian_vc as mvc
 from minian_vc.model import ArrayVersion, Checkpoint, digest_of
@@ -26,13 +32,6 @@ REASON = "is not installed: MiniAn has an environment of its own"
 pytest.importorskip("minian", reason=f"minian {REASON}")
 pytest.importorskip("minisim", reason=f"minisim {REASON}")
 pytest.importorskip("imageio_ffmpeg", reason=f"imageio-ffmpeg {REASON}")
-
-import witness
-from kernel import processes_of, run
-from nbformat import NotebookNode
-from recording import FRAMES, PIXELS
-from stock_notebook import Places, environment, make_recording, parameter_names, stock_cells, to_notebook
-from witness import Save
 
 pytestmark = [
     pytest.mark.xdist_group("stock-notebook"),  # one run serves all tests
@@ -77,7 +76,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The notebook, run once; after its last cell C saved twice in one cell, and some cells again with our save_minian."""
+    """The notebook, run once; then C saved twice in one cell, and some cells again with our save_minian."""
     places = Places.below(tmp_path_factory.mktemp("stock").resolve())
     make_recording(places)
     cells = stock_cells(places)
@@ -196,7 +195,7 @@ def test_every_overwritten_version_opens_with_the_values_of_its_time(stock: Run,
         truth = original(_named(save))
         assert_same(dataset[f"{name}@{checkpoint.short_id}"], truth)
         values.append(truth.values)
-    assert not any(np.array_equal(a, b) for a, b in zip(values, values[1:], strict=False))
+    assert not any(np.array_equal(a, b) for a, b in itertools.pairwise(values))
 
 
 def test_two_saves_in_one_cell_are_two_versions(stock: Run) -> None:
@@ -225,6 +224,7 @@ def test_each_checkpoint_knows_parameters_chk_environment_and_that_nobody_made_i
     """Every ``param_*`` as it stood, chk, the packages that matter, host and user; and it is automatic."""
     names = parameter_names(stock_cells(stock.places))
     assert len(names) > 10
+    movie = original(_named(stock.saved(stock.places.intermediate, "varr")[0]))  # so small that it is one chunk
     for dataset in (stock.places.intermediate, stock.places.final):
         for checkpoint in checkpoints(dataset):
             kept = checkpoint.provenance
@@ -232,7 +232,7 @@ def test_each_checkpoint_knows_parameters_chk_environment_and_that_nobody_made_i
             assert set(kept["params"]) == names
             assert kept["params"]["param_first_spatial"]["size_thres"] == [300, None]
             assert kept["params"]["param_first_merge"] == {"thres_corr": 0.65, "chunk": 600}
-            assert kept["chk"] == {"frame": FRAMES, "height": PIXELS, "width": PIXELS}
+            assert kept["chk"] == dict(movie.sizes)
             assert kept["environment"]["packages"]["minian"] == "2.0.2"
             assert {"xarray", "zarr", "dask", "numpy"} <= set(kept["environment"]["packages"])
             assert kept["environment"]["host"]
@@ -241,7 +241,7 @@ def test_each_checkpoint_knows_parameters_chk_environment_and_that_nobody_made_i
 
 
 def test_a_cell_that_saved_nothing_made_no_checkpoint(stock: Run) -> None:
-    """There is a checkpoint per cell and dataset that saved, one more where a cell saved an array twice, and no other."""
+    """There is one checkpoint for each cell that saved, two for the cell that saved an array twice, and no other."""
     for dataset in (stock.places.intermediate, stock.places.final):
         cells = {save.cell for save in stock.saves if save.dataset == str(dataset)}
         twice = dataset == stock.places.intermediate
