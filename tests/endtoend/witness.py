@@ -38,11 +38,19 @@ class Witness:
         self._hooks: list[tuple[int, float]] = []
         self._began = 0.0
 
+    @property
+    def _inputs(self) -> list[str]:
+        return self._shell.history_manager.input_hist_raw
+
+    @property
+    def _cell(self) -> int:
+        """The running cell's number as the notebook shows it: ``In`` begins with an empty one."""
+        return len(self._inputs) - 1
+
     def saved(self, dataset: Path, name: str, computed: bool) -> None:
         """Note a save and copy its folder."""
         copy = str(self._folder / f"{len(self._saves):03}-{name}")
-        source = self._shell.history_manager.input_hist_raw[-1]
-        self._saves.append(Save(self._shell.execution_count, source, str(dataset), name, copy))
+        self._saves.append(Save(self._cell, self._inputs[-1], str(dataset), name, copy))
         if computed:
             shutil.copytree(dataset / f"{name}.zarr", copy)
         else:
@@ -58,7 +66,7 @@ class Witness:
 
     def after_other_hooks(self, _: Any) -> None:
         """Note how long the hooks took that were registered between the two of here."""
-        self._hooks.append((self._shell.execution_count, time.perf_counter() - self._began))
+        self._hooks.append((self._cell, time.perf_counter() - self._began))
         (self._folder / HOOKS).write_text(json.dumps(self._hooks))
 
     def time_hooks(self) -> None:
