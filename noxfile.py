@@ -10,8 +10,9 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
+RECORDING = ["minisim>=1.0.3,<2", "imageio-ffmpeg>=0.6"]  # makes a small one for MiniAn's own notebook, as a video
 PAIRS = {  # xarray and zarr as three kinds of users have them
-    "minian": ["minian==2.0.2", "xarray==2026.4.0", "zarr==2.18.7"],
+    "minian": ["minian==2.0.2", "xarray==2026.4.0", "zarr==2.18.7", *RECORDING],
     "zarr2": ["xarray>=2026.9", "zarr==2.18.7"],
     "zarr3": ["xarray", "zarr>=3.1"],
 }
@@ -30,7 +31,7 @@ def tests(session: nox.Session, pair: str) -> None:
     """Run the tests with one of the three xarray and zarr pairs."""
     session.install("-e", ".[test]", *PAIRS[pair])
     _say_versions(session)
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session(python=[interpreter("3.12"), interpreter("3.13")], name="newer")
