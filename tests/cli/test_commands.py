@@ -388,7 +388,7 @@ def test_the_installed_program_fails_with_its_exit_code(lab: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "commit", "tag", "restore", "config", "status", "log", "show", "diff", "chk", "units"]
+    "command", ["init", "commit", "tag", "restore", "config", "status", "log", "show", "diff", "chk", "units", "prune"]
 )
 def test_every_command_has_help_and_json(run_cli: Runner, command: str) -> None:
     """--help says what a command does and that it has --json."""

@@ -1,4 +1,4 @@
-"""Commit, overwrite, delete, tag, restore and open against a dictionary model."""
+"""Commit, overwrite, delete, tag, restore, open and prune against a dictionary model."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class History(RuleBasedStateMachine):
         self.working: dict[str, Array] = {}
         self.checkpoints: list[tuple[str, dict[str, Array]]] = []  # oldest first
         self.tags: dict[str, str] = {}
+        self.automatic: set[str] = set()
 
     def teardown(self) -> None:
         shutil.rmtree(self.root)
@@ -84,11 +85,11 @@ class History(RuleBasedStateMachine):
         def act() -> object:
             return self.dataset.record(Request("by hand", tag, only, wait=0.0))
 
+        taken = self.tags.get(tag or "", None)
+        elsewhere = taken is not None and taken != self.checkpoints[-1][0]
         if not self.working:
-            return self.refused(UnreadableError, act)
+            return self.refused(AlreadyExistsError if elsewhere else UnreadableError, act)
         if only is not None and set(only) - set(self.working):
-            taken = self.tags.get(tag or "", None)
-            elsewhere = taken is not None and taken != self.checkpoints[-1][0]
             return self.refused(AlreadyExistsError if elsewhere else NotFoundError, act)
         new = {**self.latest, **{name: self.working[name] for name in only}} if only else dict(self.working)
         changed = not self.checkpoints or new != self.latest
@@ -115,12 +116,36 @@ class History(RuleBasedStateMachine):
         self.tags[tag] = checkpoint
         return None
 
+    @rule(cells=st.lists(st.tuples(ARRAYS, CONTENT), min_size=1, max_size=3))
+    def cells(self, cells: list[tuple[str, Array]]) -> None:
+        for name, content in cells:
+            self.save(name, content, old=True)
+            done = self.dataset.record(Request("cell", provenance={"automatic": "notebook"}, wait=0.0))
+            if done.created:
+                self.checkpoints.append((done.checkpoint.id, dict(self.working)))
+                self.automatic.add(done.checkpoint.id)
+
+    @precondition(lambda self: self.automatic)
+    @rule(keep=st.integers(0, 1))
+    def prune(self, keep: int) -> None:
+        newest_first = [checkpoint for checkpoint, _ in reversed(self.checkpoints) if checkpoint in self.automatic]
+        held = {*self.tags.values(), self.checkpoints[-1][0]}
+        expected = [checkpoint for checkpoint in newest_first[keep:] if checkpoint not in held]
+        done = self.dataset.prune(automatic=True, keep=keep, dry_run=False)
+        assert [entry.id for entry in done.checkpoints] == expected
+        self.checkpoints = [each for each in self.checkpoints if each[0] not in expected]
+        self.automatic -= set(expected)
+        for checkpoint, content in self.checkpoints:
+            opened = self.dataset.open(checkpoint, return_dict=True)
+            assert {name: self.content(array) for name, array in opened.items()} == content
+
     # -- bringing back ------------------------------------------------------------------------
 
     def saved_first(self, names: set[str], saved: object) -> None:
-        """What would be overwritten and is not in the latest checkpoint was committed before."""
-        new = {**self.latest, **{name: self.working[name] for name in names & set(self.working)}}
-        if new == self.latest:
+        """What would be overwritten was committed before, unless each array of it is in some checkpoint already."""
+        lost = {name: self.working[name] for name in names & set(self.working)}
+        new = {**self.latest, **lost}
+        if all(any(held.get(name) == content for _, held in self.checkpoints) for name, content in lost.items()):
             assert saved is None
         else:
             assert saved is not None
