@@ -147,11 +147,12 @@ def _cut(array: Encoded, cut: Mapping[str, int]) -> Encoded:
 
 def _codec(encoding: Mapping[str, Any], name: str, default: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the codec that the array was read with, where it is one of format 2, else the default."""
-    if name in encoding and encoding[name] is None:
+    several = encoding.get(f"{name}s", default)  # as zarr 3 has them
+    if (name in encoding and encoding[name] is None) or not several:
         return None
     found = encoding.get(name)
     if found is None:
-        found = next((each for each in encoding.get(f"{name}s") or () if _is_codec(each)), None)
+        found = next((each for each in several if _is_codec(each)), None)
     return _configuration(found) if _is_codec(found) else default
 
 

@@ -96,6 +96,8 @@ def _decoded(name: str, variable: xr.Variable, coordinates: Mapping[str, xr.Vari
     if variable.attrs.get("dtype") == "bool":  # xarray's own decoding would leave dask
         attributes = {key: value for key, value in variable.attrs.items() if key != "dtype"}
         variable = xr.Variable(variable.dims, variable.data.astype(bool), attributes)
+    if not variable.dtype.isnative:  # nor here
+        variable = variable.astype(variable.dtype.newbyteorder("="))
     return xr.decode_cf(xr.Dataset({name: variable}, coords=coordinates))[name]
 
 

@@ -101,7 +101,8 @@ def _open_to_write(path: Path) -> _Target:
 
     if int(zarr.__version__.partition(".")[0]) < 3:
         return _Target(zarr.open_array(str(path), mode="r+", write_empty_chunks=True), path)
-    return _Target(zarr.open_array(str(path), mode="r+", zarr_format=2, config={"write_empty_chunks": True}), path)
+    with zarr.config.set({"array.write_empty_chunks": True}):  # its config= is for new arrays alone
+        return _Target(zarr.open_array(str(path), mode="r+", zarr_format=2), path)
 
 
 def _store(array: Encoded, target: Any, folder: Path, now: bool) -> Any:
