@@ -302,7 +302,8 @@ def test_our_save_minian_in_place_of_minians_leaves_the_same_arrays(stock: Run) 
 
 def test_a_notebook_that_fails_leaves_no_process(tmp_path: Path) -> None:
     """What a kernel started goes with it, when a cell raises too: nothing of a failing test runs on."""
-    start = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    sleeper = "[sys.executable, '-c', 'import time; time.sleep(600)']"
+    start = f"import subprocess, sys; subprocess.Popen({sleeper}, start_new_session=True)"
     notebook = to_notebook([start, "1 / 0"])
     with pytest.raises(Exception, match="ZeroDivisionError"):
         run(notebook, tmp_path, tmp_path, {})
