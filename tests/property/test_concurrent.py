@@ -112,7 +112,7 @@ def test_the_same_state_is_recorded_once(root: Path) -> None:
 
 
 def test_what_is_recorded_while_others_prune_is_whole(root: Path) -> None:
-    """Bytes that come back again and again are pruned meanwhile: each checkpoint that remains opens, as it was saved."""
+    """Bytes that come back again and again are pruned meanwhile: each checkpoint that remains opens as it was saved."""
     for folder in ("m", "other"):
         write_units(root / folder / "A.zarr", (1, 2), (1, 4))
         mvc.open(root / folder).record(Request("A 1", "begin", wait=0.0))
