@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import minian_vc as mvc
 from minian_vc.audit.model import GRADES
 from minian_vc.cli.main import cli
+from minian_vc.verbs.commit import Request
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,6 +29,7 @@ WORDS = (
     "array version",
     "checkpoint",
     "provenance",
+    "automatic checkpoint",
     "tag",
     "named version",
     "unit set",
@@ -158,11 +160,19 @@ def test_every_command_line_in_the_pages_names_a_command():
 
 @pytest.fixture
 def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two stages of the demo's recording, committed; the current folder is the repository's."""
+    """Two stages of the demo's recording, committed, each with an automatic checkpoint after it.
+
+    The current folder is the repository's.
+    """
     runner = pages.Runner(tmp_path / "page.md", tmp_path)
     for stage in ("01-first-spatial", "02-first-temporal"):
         runner._save(pages.Block("save", stage, 0))
-        mvc.open(tmp_path / pages.DATASET, create=True).commit(stage, tag=stage)
+        dataset = mvc.open(tmp_path / pages.DATASET, create=True)
+        dataset.commit(stage, tag=stage)
+        (dataset.path / "C.zarr").rename(dataset.path / "C_kept.zarr")
+        dataset.record(Request("after a cell", provenance={"automatic": "notebook"}))
+        (dataset.path / "C_kept.zarr").rename(dataset.path / "C.zarr")
+    dataset.commit("as before")
     folder = tmp_path / Path(pages.DATASET).parent
     monkeypatch.chdir(folder)
     return folder
@@ -182,6 +192,7 @@ JSON_COMMANDS = {
     "units": [],
     "check": [],
     "doctor": [],
+    "prune": ["--automatic"],
 }
 
 

@@ -35,6 +35,18 @@ def record_everything(folder: str, _: str, barrier: Barrier) -> None:
     dataset.record(Request("whole", wait=30.0))
 
 
+def record_or_prune(folder: str, name: str, barrier: Barrier) -> None:
+    """In a process of its own: record the same few states automatically, or prune what was recorded so."""
+    dataset = mvc.open(folder)
+    barrier.wait(PATIENCE)
+    for step in range(3 * ROUNDS):
+        if name == "prune":
+            dataset.prune(automatic=True, dry_run=False)
+        else:
+            write_units(Path(folder) / f"{name}.zarr", (1, 2), (step % 3 + 1, 4))
+            dataset.record(Request(f"{name} {step % 3 + 1}", None, [name], {"automatic": "notebook"}, wait=30.0))
+
+
 def at_once(work: object, *arguments: tuple[str, str]) -> None:
     """Run processes that begin together, and see that each is well."""
     context = multiprocessing.get_context("spawn")
@@ -97,6 +109,23 @@ def test_the_same_state_is_recorded_once(root: Path) -> None:
     at_once(record_everything, (str(root / "m"), ""), (str(root / "m"), ""))
     (entry,) = mvc.open(root / "m").history()
     assert entry.arrays == ("A", "C")
+
+
+def test_what_is_recorded_while_others_prune_is_whole(root: Path) -> None:
+    """Bytes that come back again and again are pruned meanwhile: each checkpoint that remains opens as it was saved."""
+    for folder in ("m", "other"):
+        write_units(root / folder / "A.zarr", (1, 2), (1, 4))
+        mvc.open(root / folder).record(Request("A 1", "begin", wait=0.0))
+    at_once(record_or_prune, (str(root / "m"), "A"), (str(root / "m"), "prune"), (str(root / "other"), "A"))
+    for folder in ("m", "other"):
+        dataset = mvc.open(root / folder)
+        for entry in dataset.history():
+            value = float(entry.message.split()[1])
+            assert dataset.open(entry.id, return_dict=True)["A"].values[:, 0].tolist() == [value, 4.0]
+    dataset = mvc.open(root / "m")
+    dataset.prune(automatic=True, dry_run=False)
+    assert len(dataset.history()) <= 2
+    assert len(mvc.open(root / "other").history()) == 3 * ROUNDS
 
 
 @pytest.mark.parametrize("count", [3])
