@@ -117,14 +117,32 @@ def _is_notebook() -> bool:
 
 
 def _draw(what: str, total: int, measure: Callable[[], int], ended: threading.Event) -> None:
-    """Draw the bar until the work ends. That stderr was closed is no reason to fail: the work goes on."""
+    """Draw the bar until the work ends."""
     if ended.wait(DELAY):
         return
-    with contextlib.suppress(OSError, ValueError), _bar(what, total, _measured(measure, 0)) as bar:
+    with _bar(what, total, _measured(measure, 0)) as bar:
         while not ended.wait(INTERVAL):
             bar.n = min(_measured(measure, bar.n), total)  # a file that changed is read twice
             bar.refresh()
         bar.n = total  # a bar closed short of its end would stay, in red
+
+
+class _Forgiving:
+    """A file that may be closed meanwhile: tqdm would keep its lock, and every later bar would wait for it forever."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _measured(measure: Callable[[], int], otherwise: int) -> int:
@@ -152,5 +170,5 @@ def _bar(what: str, total: int, done: int) -> Any:
         unit_scale=True,
         leave=False,
         dynamic_ncols=True,
-        file=sys.stderr,
+        file=_Forgiving(sys.stderr),
     )

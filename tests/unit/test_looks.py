@@ -20,6 +20,7 @@ from minian_vc.diff import ArrayChange, UnitChanges
 from minian_vc.looks import changes as looks_of_changes
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.verbs.commit import Request
+from minian_vc.working_folder import WorkingFolder
 
 UNTOLD = f"{HOSTILE}\x1b[2J\u202e\ud800"  # what no terminal and no notebook may be given as it is
 PROVENANCE = {
@@ -257,8 +258,9 @@ def everything(dataset: mvc.Dataset) -> list[str]:
     return [look for thing in shown for look in (repr(thing), thing._repr_html_())]
 
 
-def test_looking_reads_no_data_and_writes_nothing(history: mvc.Dataset) -> None:
-    """All looks the same when the chunks and the working folder are gone; not a file changes."""
+def test_looking_reads_no_data_and_writes_nothing(history: mvc.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All looks the same when the chunks and the working folder are gone; not a file changes, none is listed."""
+    monkeypatch.setattr(WorkingFolder, "scan", lambda _: pytest.fail("the folder was scanned: it may be huge"))
     before = everything(history)
     shutil.rmtree(history.path)
     shutil.rmtree(history.repository.folder / "objects/chunks")
