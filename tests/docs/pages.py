@@ -1,8 +1,9 @@
 """Reading the documentation's pages and running what they show.
 
 In a page, a fenced ``console`` block holds commands (``$ …``) and what they print, a ``python`` block plain
-statements or a ``>>>`` session. ``<!-- save: 02-first-temporal -->`` plays MiniAn: the dataset's arrays are then
-those of that stage.
+statements or a ``>>>`` session, an ``ipython`` block one notebook cell, and a ``text`` block right after it all that
+the cell shows. ``<!-- save: 02-first-temporal -->`` plays MiniAn: the dataset's arrays are then those of that stage.
+``<!-- restart: kernel -->`` begins a new notebook kernel.
 ``<!-- needs: minian -->`` before a block leaves it out where that package is not installed.
 """
 
@@ -19,9 +20,12 @@ import subprocess
 import sys
 import tarfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from cells import Notebook
 
 import minian_vc
 
@@ -31,7 +35,9 @@ DEMO_DATA = Path(minian_vc.__file__).parent / "cli/demo.tar.xz"
 ANY = "…"
 
 _BLOCK = re.compile(
-    r"^<!-- (?P<order>save|needs): (?P<value>\S+) -->$|^```(?P<kind>console|python)\n(?P<body>.*?)^```$", re.M | re.S
+    r"^<!-- (?P<order>save|needs|restart): (?P<value>\S+) -->$|^```(?P<kind>console|python|ipython)\n(?P<body>.*?)^```$"
+    r"(?:(?<=^```)\n\n^```text\n(?P<shown>.*?)^```$)?",
+    re.M | re.S,
 )
 _TOKEN = re.compile(  # what differs from run to run
     r"(?P<wild>…)|(?P<day>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?)|(?P<aside>\d{8}T\d{6}-[0-9a-f]{8})"
@@ -50,12 +56,13 @@ class Block:
     kind: str
     body: str
     line: int
+    shown: str = ""
 
 
 def blocks(text: str) -> list[Block]:
     """Return what a page has to run, in order."""
     return [
-        Block(m["order"] or m["kind"], m["value"] or m["body"], text.count("\n", 0, m.start()) + 1)
+        Block(m["order"] or m["kind"], m["value"] or m["body"], text.count("\n", 0, m.start()) + 1, m["shown"] or "")
         for m in _BLOCK.finditer(text)
     ]
 
@@ -177,6 +184,7 @@ class Runner:
         self.matcher = Matcher(self.home)
         self.counted = {"commands": 0, "examples": 0, "left out": 0}
         self._code = 0
+        self._notebook: Notebook | None = None
         self._globals: dict[str, Any] = {"__name__": "__main__"}
 
     def run(self) -> dict[str, int]:
@@ -187,6 +195,13 @@ class Runner:
         DriftError
             Something happened that the page does not show.
         """
+        try:
+            self._run()
+        finally:
+            self._restart()
+        return self.counted
+
+    def _run(self) -> None:
         needs = None
         for block in blocks(self.page.read_text(encoding="utf-8")):
             if block.kind == "needs":
@@ -197,7 +212,6 @@ class Runner:
             else:
                 getattr(self, f"_{block.kind}")(block)
             needs = None
-        return self.counted
 
     def _save(self, block: Block) -> None:
         with tarfile.open(DEMO_DATA) as archive:
@@ -249,15 +263,34 @@ class Runner:
         return done.stdout
 
     def _python(self, block: Block) -> None:
-        with contextlib.chdir(self.here), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("always", "Common units only|.* lacks ")
-            warnings.showwarning = _print_warning
+        with self._warning():
             if ">>> " in block.body:
                 self._doctest(block)
             else:
                 exec(compile(block.body, f"{self.page.name}:{block.line}", "exec"), self._globals)  # noqa: S102
                 self.counted["examples"] += 1
+
+    def _ipython(self, block: Block) -> None:
+        self._notebook = self._notebook or Notebook()
+        with self._warning():
+            output = self._notebook.run(self.matcher.real(block.body))
+        self.counted["examples"] += 1
+        if not self.matcher.matches(block.shown, output):
+            self._drifted(block, "cell", block.shown, output)
+
+    def _restart(self, _: Block | None = None) -> None:
+        if self._notebook is not None:
+            self._notebook.close()
+        self._notebook = None
+
+    @contextlib.contextmanager
+    def _warning(self) -> Iterator[None]:
+        """Show our warnings as the Python prompt does, and nobody else's."""
+        with contextlib.chdir(self.here), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", "Common units only|.* lacks |The tag ")
+            warnings.showwarning = _print_warning
+            yield
 
     def _doctest(self, block: Block) -> None:
         test = doctest.DocTestParser().get_doctest(block.body, {}, self.page.name, str(self.page), block.line)
