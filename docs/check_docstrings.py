@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from numpydoc.validate import validate
 
 PUBLIC = (
+    "minian_vc.arrays.rechunking",
     "minian_vc.chunk_specs",
     "minian_vc.dataset",
     "minian_vc.doctor",
@@ -15,6 +16,7 @@ PUBLIC = (
     "minian_vc.findings",
     "minian_vc.model",
     "minian_vc.prediction.outcome",
+    "minian_vc.rechunk_plan",
     "minian_vc.repository",
     "minian_vc.verbs.check",
     "minian_vc.verbs.open_minian",

@@ -6,7 +6,6 @@ Chunks are read and written one per call: zarr 3 would decode several at once, a
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
 import os
 import tempfile
@@ -17,14 +16,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from minian_vc.arrays.freed_memory import given_back_at_once
 from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.errors import InvalidInputError
-from minian_vc.rechunk_plan import Box, Step, boxes, parts, plan
+from minian_vc.rechunk_plan import Box, Step, boxes, needed, parts, plan
 
 __all__ = ["rechunk"]
 
 MOST_THREADS = 4  # beyond, they wait for the disk and for one another
-USED = 0.8  # of the limit: what malloc keeps, and codecs take, is not in the plan
+USED = 0.8  # of the limit: what codecs take, and malloc keeps, is not in the plan
+KEPT = 48_000_000  # of freed memory, by malloc, for each thread
 
 
 def rechunk(
@@ -55,24 +56,28 @@ def rechunk(
         was written.
     """
     _refuse_unlike(source, target)
+    _refuse_too_little(source, target, mem_limit)
     shape, itemsize = tuple(source.shape), source.dtype.itemsize
-    largest_chunk = max(math.prod(source.chunks), math.prod(target.chunks)) * itemsize
-    steps = plan(
-        shape,
-        itemsize,
-        source.chunks,
-        target.chunks,
-        int(mem_limit * USED),
-        threads=min(os.cpu_count() or 1, MOST_THREADS),
-        exceed=largest_chunk <= mem_limit,
-    )
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    budget = int(mem_limit * USED)
+    steps = plan(shape, itemsize, source.chunks, target.chunks, budget, threads=threads, exceed=True)
     progress = _Progress(math.prod(shape) * itemsize, len(steps), advance)
-    with tempfile.TemporaryDirectory(prefix="rechunk-", dir=scratch) as folder:
+    with ExitStack() as stack:
+        if mem_limit * (1 - USED) < _kept(steps):
+            stack.enter_context(given_back_at_once())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rechunk-", dir=scratch))
         between = [ScratchArray(Path(folder), shape, step.chunks, source.dtype) for step in steps[:-1]]
         arrays = [source, *between, target]
         for read, written, step in zip(arrays, arrays[1:], steps, strict=False):  # no steps for no elements
             _Copying(read, written, step, progress).run()
-            _give_back_memory()
+
+
+def _kept(steps: tuple[Step, ...]) -> int:
+    """Return how much freed memory malloc may keep; zarr 3 has threads of its own for files and codecs."""
+    import zarr
+
+    others = 0 if zarr.__version__.startswith("2.") else 4
+    return KEPT * (max((step.threads for step in steps), default=0) + others)
 
 
 def _refuse_unlike(source: Any, target: Any) -> None:
@@ -83,10 +88,16 @@ def _refuse_unlike(source: Any, target: Any) -> None:
         )
 
 
-def _give_back_memory() -> None:
-    """Have glibc give back what it keeps of a step's freed chunks: the next step needs as much again."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+def _refuse_too_little(source: Any, target: Any, mem_limit: int) -> None:
+    itemsize = source.dtype.itemsize
+    largest = max(math.prod(source.chunks), math.prod(target.chunks)) * itemsize
+    if 0 not in source.shape and largest > mem_limit:
+        least = needed(source.shape, itemsize, source.chunks, target.chunks)
+        raise InvalidInputError(
+            f"An array in chunks of {source.chunks} cannot be rechunked into {target.chunks} within {mem_limit:,} bytes"
+            f" of memory: one chunk takes {largest:,}, and {least:,} bytes are needed.",
+            "Nothing was changed. Give a higher mem_limit, or smaller chunks.",
+        )
 
 
 class _Progress:

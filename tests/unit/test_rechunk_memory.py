@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from zarr_arrays import make_array
 
-SHAPE = (1600, 304, 304)  # 591 MB of float32
-FRAMES, BLOCKS = (64, 304, 304), (1600, 40, 40)
-LIMIT = 100 * 10**6
-SLACK = 40 * 10**6  # what the allocator keeps, thread stacks, zarr's own
+SHAPE = (800, 304, 304)  # 296 MB of float32
+FRAMES, BLOCKS = (64, 304, 304), (800, 40, 40)
+LIMIT = 75 * 10**6
+SLACK = 10 * 10**6  # thread stacks, what zarr itself takes
 
 CHILD = """
 import json, sys
@@ -52,7 +52,7 @@ print(json.dumps({"peaks": peaks, "is_equal": bool(is_equal)}))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak since a moment")
-def test_six_times_the_limit_goes_through_within_the_limit(tmp_path: Path) -> None:
+def test_four_times_the_limit_goes_through_within_the_limit(tmp_path: Path) -> None:
     """Noise, the worst case: its compressed chunks are as large as the others."""
     movie = make_array(tmp_path / "movie", SHAPE, FRAMES, "f4")
     noise = np.random.default_rng(0).standard_normal(FRAMES, dtype="f4")
@@ -62,5 +62,5 @@ def test_six_times_the_limit_goes_through_within_the_limit(tmp_path: Path) -> No
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
     found = json.loads(done.stdout)
     assert found["is_equal"]
+    print(found["peaks"])
     assert max(found["peaks"]) <= LIMIT + SLACK
-    print([f"{peak / 1e6:.0f} MB" for peak in found["peaks"]])
