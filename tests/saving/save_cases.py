@@ -193,7 +193,8 @@ def decoded(tree: Mapping[str, bytes], key: str) -> bytes:
     content: Any = tree[key]
     for codec in (document["compressor"], *reversed(document["filters"] or [])):
         content = content if codec is None else numcodecs.get_codec(codec).decode(content)
-    return json.dumps(content.tolist()).encode() if getattr(content, "dtype", None) == object else bytes(content)
+    is_text = getattr(getattr(content, "dtype", None), "hasobject", False)
+    return json.dumps(content.tolist()).encode() if is_text else bytes(content)
 
 
 def untrue_metadata(tree: Mapping[str, bytes]) -> list[str]:

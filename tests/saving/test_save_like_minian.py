@@ -12,7 +12,20 @@ import numpy as np
 import pytest
 import xarray as xr
 from conftest import INTERMEDIATE, STAGES
-from save_cases import CASES, DATASET, LEVELS, LOSES_GAP, ODD, PIPELINE, REFUSED, UNITS, differences, files, traces, untrue_metadata
+from save_cases import (
+    CASES,
+    DATASET,
+    LEVELS,
+    LOSES_GAP,
+    ODD,
+    PIPELINE,
+    REFUSED,
+    UNITS,
+    differences,
+    files,
+    traces,
+    untrue_metadata,
+)
 
 from minian_vc import durable, save_minian
 
