@@ -41,8 +41,7 @@ def make_stage(dataset: Path) -> Path:
     home = dataset.parent / SAVING
     stage = home / f"{_host()}-{os.getpid()}-{os.urandom(6).hex()}"
     with durable.storage_errors("make a folder for the save beside the dataset", home):
-        _make(stage)
-        _locks[stage] = os.open(stage / OWNER, os.O_CREAT | os.O_RDWR)
+        _locks[stage] = _make(stage)
         _lock(_locks[stage])
         _clear(home)
     if dataset.is_dir() and dataset.stat().st_dev != home.stat().st_dev:
@@ -80,6 +79,8 @@ def is_abandoned(stage: Path) -> bool:
         return False
     try:  # processes of another container are not seen here, but their locks are
         descriptor = os.open(stage / OWNER, os.O_RDWR)
+    except FileNotFoundError:  # killed when it began, or when it had done
+        return True
     except OSError:
         return False
     try:
@@ -88,13 +89,17 @@ def is_abandoned(stage: Path) -> bool:
         os.close(descriptor)
 
 
-def _make(stage: Path) -> None:
-    """Make the folder; another save may take away the empty one above it at the same time."""
+def _make(stage: Path) -> int:
+    """Make the folder and its owner's file; another save may take away what is still empty at the same time."""
     for _ in range(TRIES):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
-            stage.mkdir(parents=True)
-            return
-    stage.mkdir(parents=True)
+            return _make_once(stage)
+    return _make_once(stage)
+
+
+def _make_once(stage: Path) -> int:
+    stage.mkdir(parents=True, exist_ok=True)
+    return os.open(stage / OWNER, os.O_CREAT | os.O_RDWR)
 
 
 def _clear(home: Path) -> None:
