@@ -65,7 +65,9 @@ class _Walk:
             return _described(opened)
         if id(value) in self._inside:
             return f"{_kind(value)} that holds itself"
-        if len(self._inside) >= MAX_DEPTH or self._visits > MAX_VISITS:
+        if len(self._inside) >= MAX_DEPTH:
+            return _left_out(value, "too deep")
+        if self._visits > MAX_VISITS:
             return _left_out(value)
         self._inside.append(id(value))
         try:
@@ -175,9 +177,9 @@ def _array(value: Any) -> str | None:
     return clean_text(" ".join(f"{_kind(value)} {getattr(value, 'dtype', '')} ({sizes})".split()))
 
 
-def _left_out(value: Any) -> str:
+def _left_out(value: Any, why: str = "too large") -> str:
     count = f" ({len(value):,})" if isinstance(value, (Sequence, Mapping, AbstractSet)) else ""
-    return f"{_kind(value)}{count}, left out: too large"
+    return f"{_kind(value)}{count}, left out: {why}"
 
 
 def _kind(value: Any) -> str:

@@ -90,5 +90,5 @@ def finder(wanted: Mapping[str, Any]) -> Callable[[Any], bool]:
 
 def _fitting(paths: Iterable[str], name: str) -> Iterator[str]:
     """Yield the paths that a name is, or is the last part of; MiniAn's ``param_`` in front can be left out."""
-    whole, last = (name, f"param_{name}"), (f".{name}", f".param_{name}")
+    whole, last = (name, f"param_{name}"), f".{name}"
     return (path for path in paths if path.endswith(last) or path in whole)

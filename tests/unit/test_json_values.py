@@ -159,7 +159,9 @@ def test_what_holds_itself_ends() -> None:
     deep: Any = 0
     for _ in range(5000):
         deep = [deep]
-    assert len(json.dumps(plain(deep))) < 200
+    kept = plain({"deep": deep, "p": 1})
+    assert kept["p"] == 1
+    assert json.dumps(kept["deep"]).strip("[]") == '"list (1), left out: too deep"'
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_texts_under_the_name_of_a_secret_are_hidden() -> None:
 def test_a_secret_is_not_shown_by_the_cut() -> None:
     """A text that is cut inside a URL is cleaned before."""
     text = "x" * 90 + " http://u:hunter2@h/"
-    assert "hunter" not in clean_text(text, 105)
+    assert clean_text(text, 105).startswith("x" * 90 + " http://u:***@h")
 
 
 @pytest.mark.parametrize("text", ["a.a." * 50_000, "?" + "token" * 50_000, "a://" * 50_000, "http://" + "a:" * 50_000])
