@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from zarr_trees import write_units
 
 import minian_vc as mvc
+from minian_vc import objects
 from minian_vc.errors import AlreadyExistsError, ConflictError, MinianVCError, NotFoundError, UnreadableError
 from minian_vc.verbs.commit import Request
 
@@ -135,6 +136,7 @@ class History(RuleBasedStateMachine):
         assert [entry.id for entry in done.checkpoints] == expected
         self.checkpoints = [each for each in self.checkpoints if each[0] not in expected]
         self.automatic -= set(expected)
+        objects._load_manifest.cache_clear()  # what is gone must be missed
         for checkpoint, content in self.checkpoints:
             opened = self.dataset.open(checkpoint, return_dict=True)
             assert {name: self.content(array) for name, array in opened.items()} == content

@@ -9,12 +9,19 @@ from conftest import INTERMEDIATE, STAGES, put_stage, tree
 from originals import assert_same, originals
 
 import minian_vc as mvc
+from minian_vc import objects
 from minian_vc.errors import NotFoundError
 from minian_vc.verbs.commit import Request
 
 TAGGED = (STAGES[0], STAGES[3])
 AUTOMATIC = {"automatic": "notebook"}
 FINAL = "mouse1/session1/minian"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read each manifest from the disk, as a new process would: one that is gone must be missed."""
+    monkeypatch.setattr("minian_vc.objects._load_manifest", objects._load_manifest.__wrapped__)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from handmade import write_array, write_units
 
 import minian_vc as mvc
+from minian_vc import objects as stored
 from minian_vc.model import Checkpoint
 from minian_vc.verbs.commit import Request
 
@@ -21,11 +22,17 @@ CHUNKS = 24
 AUTOMATIC = {"automatic": "notebook"}
 
 
-def save(folder: Path, name: str, *rows: float, units: tuple | None = None) -> None:
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read each manifest from the disk, as a new process would: one that is gone must be missed."""
+    monkeypatch.setattr("minian_vc.objects._load_manifest", stored._load_manifest.__wrapped__)
+
+
+def save(folder: Path, name: str, *rows: float, units: tuple | None = None, animal: str = "m1") -> None:
     """Save an array as MiniAn does: the old folder goes, the new one has a row per unit. 0 would open as NaN."""
     shutil.rmtree(folder / f"{name}.zarr", ignore_errors=True)
     values = np.repeat(np.array(rows, float)[:, None], FRAMES, axis=1)
-    coords = {"frame": np.arange(FRAMES), "animal": "m1"}
+    coords = {"frame": np.arange(FRAMES), "animal": animal}
     write_units(folder / f"{name}.zarr", range(len(rows)) if units is None else units, values, coords=coords)
 
 

@@ -18,6 +18,7 @@ from pruning import (
     messages,
     needed,
     notebook,
+    nothing_is_remembered,
     objects,
     operations,
     rebuilt,
@@ -35,6 +36,8 @@ from minian_vc.errors import EnvironmentUnfitError, InvalidInputError, NotFoundE
 from minian_vc.model import Operation, to_document
 from minian_vc.verbs.prune import prunable
 from minian_vc.verbs.tag import tag_checkpoint
+
+__all__ = ["nothing_is_remembered"]  # a fixture for every test here
 
 
 @pytest.fixture
@@ -167,8 +170,9 @@ def test_bytes_that_a_version_recorded_without_them_counts_on_stay(root: Path) -
     dataset = mvc.open(root / "m")
     record(dataset, "with", **AUTOMATIC)
     dataset.repository.configure("record_without_bytes", "C")
-    record(dataset, "without")
-    dataset.prune(automatic=True, dry_run=False)
+    without = record(dataset, "without").arrays[0]
+    assert [each.message for each in dataset.prune(automatic=True, dry_run=False).checkpoints] == ["with"]
+    assert dataset.repository.objects.read_manifest(without.manifest)
     dataset.repository.configure("record_without_bytes", "")
     record(dataset, "with again", "again")
     assert dataset.open("again", return_dict=True)["C"].values[:, 0].tolist() == [1.0, 9.0]
@@ -184,11 +188,15 @@ def test_files_that_are_no_objects_stay(dataset: mvc.Dataset, root: Path) -> Non
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    link = ours / "objects/chunks/zz"
-    link.symlink_to(root.parent)
+    elsewhere = root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ("0" * 62)).write_bytes(b"x")
+    shards = {path.name for path in (ours / "objects/chunks").iterdir()}
+    link = ours / "objects/chunks" / next(f"{n:02x}" for n in range(256) if f"{n:02x}" not in shards)
+    link.symlink_to(elsewhere)
     dataset.prune(automatic=True, dry_run=False)
     assert all(path.read_bytes() == b"x" for path in kept)
-    assert link.is_symlink()
+    assert (link / ("0" * 62)).read_bytes() == b"x"
 
 
 # -- the history afterwards -------------------------------------------------------------------
@@ -218,6 +226,7 @@ def test_a_new_version_that_only_a_pruned_checkpoint_shared_is_the_next_ones(roo
     save(root / "m", "C", 3)
     record(dataset, "by hand")
     assert [each.message for each in dataset.history(array="A")] == ["auto", "begin"]
+    assert [each.message for each in dataset.history(array="A", manual=True)] == ["by hand", "begin"]
     dataset.prune(automatic=True, dry_run=False)
     assert [each.message for each in dataset.history(array="A")] == ["by hand", "begin"]
     assert dataset.open("latest", return_dict=True)["A"].values[0, 0] == 2.0
@@ -250,7 +259,7 @@ def test_the_catalog_forgets_what_only_pruned_checkpoints_held(root: Path) -> No
     save(root / "m", "C", 1, 9)
     dataset = mvc.open(root / "m")
     record(dataset, "begin")
-    save(root / "m", "C", 2, 3, units=(41, 42))
+    save(root / "m", "C", 2, 3, units=(41, 42), animal="m2")
     gone = record(dataset, "auto", **AUTOMATIC).arrays[0].manifest
     save(root / "m", "C", 2, 9)
     record(dataset, "by hand")
@@ -263,7 +272,10 @@ def test_the_catalog_forgets_what_only_pruned_checkpoints_held(root: Path) -> No
         assert queries.recorded_manifests(connection, [gone]) == set()
     text = "\n".join(dump(root))
     assert gone not in text
-    assert not [line for line in text.splitlines() if "unit_set_member" in line and "'42'" in line]
+    assert "[41, 42]" not in text  # the coordinate
+    assert not [line for line in text.splitlines() if '"unit_set_member"' in line and "'42'" in line]
+    for table in ("unit_set", "session"):
+        assert len([line for line in text.splitlines() if line.startswith(f'INSERT INTO "{table}" ')]) == 1
 
 
 def test_the_documents_stay_and_the_chain_can_be_followed(dataset: mvc.Dataset, root: Path) -> None:

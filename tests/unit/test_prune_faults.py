@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import tree
+from handmade import make_old
 from pruning import (
     AUTOMATIC,
     assert_nothing_left_over,
@@ -14,6 +15,7 @@ from pruning import (
     dump,
     messages,
     notebook,
+    nothing_is_remembered,
     objects,
     operations,
     rebuilt,
@@ -32,6 +34,9 @@ from minian_vc.operations import OperationLog
 from minian_vc.verbs import commit as committing
 from minian_vc.verbs import restore as restoring
 from minian_vc.verbs.commit import Request
+from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
+
+__all__ = ["nothing_is_remembered"]  # a fixture for every test here
 
 
 class Killed(BaseException):
@@ -259,6 +264,10 @@ def test_a_commit_that_a_prune_overtakes_is_whole(
     else:  # the record of the working folder names the manifest, and no file is read
         gone = next(entry.id for entry in dataset.history() if entry.message == "auto 1")
         dataset.restore(f"@{gone}")
+        make_old(root / "m")
+        working = dataset.repository.working_folder("m")
+        reading = read_without_keeping(working, ["C.zarr"])["C.zarr"]
+        working.remember("C.zarr", reading, digest_of_reading(reading), with_bytes=True)
     owner = {"publish": Batch, "history": mvc.Repository}.get(when, committing._Attempt)
     with monkeypatch.context() as patch:
         done = in_between(patch, owner, when, lambda: prune_as_another(root))
