@@ -20,7 +20,7 @@ def kill_at_each_step(work: Path, way: str, options: dict, first: str = "") -> l
     here = Path(__file__).parent
     command = [sys.executable, "-W", "ignore", str(here / "kill_saves.py"), str(work), way, json.dumps(options), first]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(here)])}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
