@@ -31,7 +31,7 @@ def tests(session: nox.Session, pair: str) -> None:
     """Run the tests with one of the three xarray and zarr pairs."""
     session.install("-e", ".[test]", *PAIRS[pair])
     _say_versions(session)
-    session.run("pytest", "-n", "2", "--dist", "loadgroup", *session.posargs)
+    session.run("pytest", "-n", "2", *session.posargs)
 
 
 @nox.session(python=[interpreter("3.12"), interpreter("3.13")], name="newer")

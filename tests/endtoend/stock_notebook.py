@@ -29,19 +29,19 @@ ENVIRONMENT = {"MINIAN_INTERACTIVE": "false", "MINIAN_NWORKERS": "1", "MINIAN_RE
 
 @dataclass(frozen=True)
 class Places:
-    """The folders of a run: the recording's, the notebook's, and one for tools, copies and logs."""
+    """The folders of a run, as a user has them: the notebook lies elsewhere than the recording."""
 
-    recording: Path
-    notebook: Path
-    tools: Path
+    root: Path
 
-    @classmethod
-    def below(cls, root: Path) -> Places:
-        """Make the folders, as a user has them: the notebook lies elsewhere than the recording."""
-        places = cls(root / "lab" / "mouse1" / "session1", root / "analysis", root / "tools")
-        for folder in (places.recording, places.notebook, places.tools):
-            folder.mkdir(parents=True)
-        return places
+    @property
+    def recording(self) -> Path:
+        """Where the video lies."""
+        return self.root / "lab" / "mouse1" / "session1"
+
+    @property
+    def notebook(self) -> Path:
+        """Where the notebook runs."""
+        return self.root / "analysis"
 
     @property
     def intermediate(self) -> Path:
@@ -52,6 +52,21 @@ class Places:
     def final(self) -> Path:
         """The dataset that the notebook writes beside the video."""
         return self.recording / "minian"
+
+    @property
+    def tools(self) -> Path:
+        """For programs, settings and logs of the test."""
+        return self.root / "tools"
+
+    @property
+    def copies(self) -> Path:
+        """For copies of what was saved."""
+        return self.tools / "copies"
+
+    def make(self) -> None:
+        """Make the folders that are there before the notebook runs."""
+        for folder in (self.recording, self.notebook, self.copies):
+            folder.mkdir(parents=True)
 
 
 def make_recording(places: Places) -> None:

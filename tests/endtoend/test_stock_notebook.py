@@ -11,18 +11,16 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
-import witness
 import xarray as xr
 from conftest import tree
 from kernel import processes_of, run
-from nbformat import NotebookNode
-from stock_notebook import Places, environment, make_recording, parameter_names, stock_cells, to_notebook
+from sharing import made_once, shared_folder
+from stock_notebook import parameter_names, stock_cells, to_notebook
+from stock_run import Run, make_run, named, read_run
 from witness import Save
 
 import minian_vc as mvc
@@ -33,72 +31,17 @@ pytest.importorskip("minian", reason=f"minian {REASON}")
 pytest.importorskip("minisim", reason=f"minisim {REASON}")
 pytest.importorskip("imageio_ffmpeg", reason=f"imageio-ffmpeg {REASON}")
 
-pytestmark = [
-    pytest.mark.xdist_group("stock-notebook"),  # one run serves all tests
-    pytest.mark.skipif(sys.platform == "win32", reason="what stands for ffmpeg and ffprobe are shell scripts"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ffmpeg and ffprobe are put on PATH as shell scripts")
 
 OVERWRITTEN = {"A": 3, "C": 5, "S": 2, "b": 3, "f": 3}  # how often the notebook saves it to its intermediate folder
 MOVIES = {"varr", "varr_ref", "Y_fm_chk", "Y_hw_chk", "Yb"}  # recorded without their bytes
 NO_SAVE_IN_SIGHT = ("seeds_init(", "update_background(", "update_spatial(", "update_temporal(")  # they save inside
 
-FRONT = """\
-import sys
-sys.path.insert(0, {here!r})
-from witness import install
-witness_of_saves = install({copies!r}, get_ipython())"""
-OURS = """\
-from minian_vc import save_minian
-intpath = "ours/minian_intermediate"
-param_save_minian = {**param_save_minian, "dpath": "ours/mouse1/session1/minian"}"""
-TWICE = """\
-from minian.utilities import save_minian
-for factor in (2, 3):
-    save_minian((C * factor).compute().rename("C"), "./minian_intermediate", overwrite=True)"""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run left: folders, the notebook with its outputs, what was saved, and what went past the notebook."""
-
-    places: Places
-    notebook: NotebookNode
-    saves: list[Save]
-    log: str
-
-    def saved(self, dataset: Path, name: str) -> list[Save]:
-        """Return the saves of one array, in order."""
-        return [save for save in self.saves if (save.dataset, save.name) == (str(dataset), name)]
-
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The notebook, run once; then C saved twice in one cell, and some cells again with our save_minian."""
-    places = Places.below(tmp_path_factory.mktemp("stock").resolve())
-    make_recording(places)
-    cells = stock_cells(places)
-    last_update, last_saves = [cell for cell in cells if "b0 = save_minian(" in cell][-2:]
-    copies = places.tools / "copies"
-    copies.mkdir()
-    front = [FRONT.format(here=str(Path(__file__).parent), copies=str(copies)), "%load_ext minian_vc"]
-    front.append("witness_of_saves.time_hooks()")
-    notebook = to_notebook([*front, *cells, TWICE, OURS, last_update, last_saves])
-    log = run(notebook, places.notebook, places.tools, environment(places))
-    _tell(places, notebook, witness.saves_in(copies), witness.hook_seconds(copies))
-    return Run(places, notebook, witness.saves_in(copies), log)
-
-
-def _tell(places: Places, notebook: NotebookNode, saves: list[Save], hooks: dict[int, float]) -> None:
-    """Print the run's numbers (pytest -s): of timings, nothing is asserted."""
-    saving = {save.cell for save in saves}
-    seen = {cell: 1000 * seconds for cell, seconds in hooks.items() if cell <= max(saving)}  # later ones save unseen
-    quiet = [ms for cell, ms in seen.items() if cell not in saving]
-    busy = [ms for cell, ms in seen.items() if cell in saving]
-    print(f"\n{len(notebook.cells)} cells, {len(saves)} saves in {len(saving)} cells, recorded in")
-    for dataset in dict.fromkeys(save.dataset for save in saves):
-        print(f"  {len(mvc.open(dataset).history())} checkpoints of {dataset}")
-    print(f"after a cell that saved nothing: median {median(quiet):.1f} ms, at most {max(quiet):.1f} ms")
-    print(f"after a cell that saved something: median {median(busy):.0f} ms, at most {max(busy):.0f} ms")
+    """The run, which all tests and all workers share: they only read."""
+    return read_run(made_once(shared_folder(tmp_path_factory).resolve() / "stock-notebook", make_run))
 
 
 # -- what is in the history ----------------------------------------------------------------------------------------
@@ -189,7 +132,7 @@ def test_every_overwritten_version_opens_with_the_values_of_its_time(stock: Run,
     assert len(kept) == len(saved) > 1
     values = []
     for save, (checkpoint, _) in zip(saved, kept, strict=True):
-        truth = original(_named(save))
+        truth = original(named(save))
         assert_same(dataset[f"{name}@{checkpoint.short_id}"], truth)
         values.append(truth.values)
     assert not any(np.array_equal(a, b) for a, b in itertools.pairwise(values))
@@ -221,7 +164,7 @@ def test_each_checkpoint_knows_parameters_chk_environment_and_that_nobody_made_i
     """Every ``param_*`` as it stood, chk, the packages that matter, host and user; and it is automatic."""
     names = parameter_names(stock_cells(stock.places))
     assert len(names) > 10
-    movie = original(_named(stock.saved(stock.places.intermediate, "varr")[0]))  # so small that it is one chunk
+    movie = original(named(stock.saved(stock.places.intermediate, "varr")[0]))  # so small that it is one chunk
     for dataset in (stock.places.intermediate, stock.places.final):
         for checkpoint in checkpoints(dataset):
             kept = checkpoint.provenance
@@ -293,7 +236,7 @@ def test_our_save_minian_in_place_of_minians_leaves_the_same_arrays(stock: Run) 
     for (folder, names), dataset in zip(pairs.items(), (stock.places.intermediate, stock.places.final), strict=True):
         assert {path.name for path in folder.iterdir()} == {f"{name}.zarr" for name in names}
         for name, which in names.items():
-            saved = _named(stock.saved(dataset, name)[which])
+            saved = named(stock.saved(dataset, name)[which])
             made = folder / f"{name}.zarr"
             assert _metadata(made) == _metadata(saved)
             assert_same(original(made), original(saved))
@@ -309,15 +252,6 @@ def test_a_notebook_that_fails_leaves_no_process(tmp_path: Path) -> None:
         run(notebook, tmp_path, tmp_path, {})
     assert notebook.cells[0].execution_count == 1
     assert processes_of(tmp_path) == []
-
-
-def _named(save: Save) -> Path:
-    """Return the copy under its array's name, which readers want."""
-    named = Path(save.copy).parent / "named" / Path(save.copy).name / f"{save.name}.zarr"
-    if not named.exists():
-        named.parent.mkdir(parents=True, exist_ok=True)
-        named.symlink_to(save.copy, target_is_directory=True)
-    return named
 
 
 def _metadata(folder: Path) -> dict[str, object]:
