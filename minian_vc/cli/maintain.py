@@ -7,9 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, size, when
+from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, when
 from minian_vc.model import PREFIX
-from minian_vc.verbs.prune import Pruned
 
 __all__ = ["COMMANDS"]
 
@@ -46,21 +45,11 @@ def prune(dataset: str | None, automatic: bool, keep: int, yes: bool, json_: boo
             (e.id.removeprefix(PREFIX)[:10], when(e.created_at), len(e.arrays), e.message) for e in done.checkpoints
         ]
         print_table(("checkpoint", "when", "arrays", "message"), rows)
-    click.echo(_summary(done))
+    click.echo(repr(done))
     if done.dry_run and (done.checkpoints or done.freed_objects):
         place = f" {shlex.quote(dataset)}" if dataset else ""
         kept = f" --keep {keep}" if keep else ""
         click.echo(f"Nothing was changed. To do it: minian-vc prune{place} --automatic{kept} --yes")
-
-
-def _summary(done: Pruned) -> str:
-    count, freed = len(done.checkpoints), size(done.freed_bytes)
-    what = f"{count} automatic checkpoint{'' if count == 1 else 's'}"
-    if not count and not done.freed_objects:
-        return "There is nothing to prune."
-    if not count:
-        return f"No checkpoint to prune; {freed} that nothing refers to {'would be' if done.dry_run else 'were'} freed."
-    return f"{what} would be pruned, and {freed} freed." if done.dry_run else f"{what} pruned, {freed} freed."
 
 
 COMMANDS = (prune,)

@@ -23,6 +23,7 @@ __all__ = [
     "as_json",
     "current_folder",
     "find_dataset",
+    "find_repository",
     "note",
     "print_error",
     "print_json",
@@ -121,9 +122,7 @@ def find_dataset(path: str | None) -> Dataset:
         if not given.is_absolute() and not given.exists():
             return _by_known_path(here, path) or open_dataset(given)
         return open_dataset(given)
-    context = click.get_current_context(silent=True)
-    called_with = context.find_object(Dataset) if context is not None else None
-    if called_with is not None:
+    if (called_with := _called_with()) is not None:
         return called_with
     repository = Repository.find(here)
     known = {row.path for row in repository.datasets()}
@@ -139,6 +138,23 @@ def find_dataset(path: str | None) -> Dataset:
         raise NotFoundError(f"There is no dataset below {repository.root}.", "Give its path.")
     shown = "\n  ".join(os.path.relpath(repository.root / each, here) for each in found)
     raise InvalidInputError("Which dataset? Give one of them.", f"  {shown}")
+
+
+def find_repository() -> Repository:
+    """Return the repository that a command means: the caller's dataset's, or that of the current folder.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    """
+    called_with = _called_with()
+    return Repository.find(current_folder()) if called_with is None else called_with.repository
+
+
+def _called_with() -> Dataset | None:
+    context = click.get_current_context(silent=True)
+    return context.find_object(Dataset) if context is not None else None
 
 
 def _by_known_path(here: Path, path: str) -> Dataset | None:

@@ -10,12 +10,11 @@ from typing import Any
 import click
 
 from minian_vc import provenance
-from minian_vc.cli.output import as_json, current_folder, find_dataset, note, print_json, size
+from minian_vc.cli.output import as_json, current_folder, find_dataset, find_repository, note, print_json, size
 from minian_vc.errors import InvalidInputError
 from minian_vc.repository import Repository, datasets_below
 from minian_vc.text import read_value
 from minian_vc.verbs.commit import Request
-from minian_vc.verbs.restore import Restored
 
 __all__ = ["COMMANDS"]
 
@@ -164,23 +163,9 @@ def restore(
             }
         )
         return
-    _tell(done)
+    click.echo(repr(done))
     if not here.exists() or not here.samefile("."):
         click.echo("Your shell stands in the folder that was replaced: type  cd .")
-
-
-def _tell(done: Restored) -> None:
-    if done.saved_as is not None:
-        click.echo(f"What was not committed yet is now checkpoint {done.saved_as.short_id}.")
-    click.echo(f"Restored {', '.join(done.arrays) or 'nothing'} in {done.folder}.")
-    if done.removed:
-        click.echo(f"Taken away, for the checkpoint does not have them: {', '.join(done.removed)}.")
-    if done.kept:
-        click.echo(f"Left as they were, for they are recorded without their bytes: {', '.join(done.kept)}.")
-    if done.without_bytes:
-        click.echo(f"Not brought back, for they are recorded without their bytes: {', '.join(done.without_bytes)}.")
-    for path in done.aside:
-        click.echo(f"Kept aside, for it could not be recorded: {path}")
 
 
 @click.command()
@@ -189,7 +174,7 @@ def _tell(done: Restored) -> None:
 @as_json
 def config(name: str | None, value: str | None, json_: bool) -> None:
     """Show the settings, or set one: config record_without_bytes varr,Yb"""
-    repository = Repository.find(current_folder())
+    repository = find_repository()
     if name is not None and value is not None:
         repository.configure(name, value)
     settings = asdict(repository.config)

@@ -9,10 +9,11 @@ import click
 
 from minian_vc.cli.main import cli
 from minian_vc.cli.output import find_dataset
+from minian_vc.cli.provenance import wanted
 from minian_vc.dataset import Dataset, open_dataset
 from minian_vc.diff import Diff
 from minian_vc.errors import MinianVCError
-from minian_vc.model import Checkpoint
+from minian_vc.model import PREFIX, Checkpoint
 from minian_vc.notebook.recorder import Recorder
 from minian_vc.verbs.report import CheckReport
 from minian_vc.verbs.restore import Restored
@@ -37,11 +38,12 @@ class Magics:
 
         Commands that are not listed there go to the command line: ``%mvc doctor``.
         """
-        words = shlex.split(line) or ["--help"]
+        words = shlex.split(line, comments=True) or ["--help"]
         self._recorder.record_changes(look_again=True)  # what this cell has saved so far
         try:
             if words[0].startswith("-") or words[0] in group.commands:
-                return group.main(words, prog_name="%mvc", standalone_mode=False, obj=self)
+                shown = group.main(words, prog_name="%mvc", standalone_mode=False, obj=self)
+                return None if isinstance(shown, int) else shown  # an exit code, of --help
             cli.main(words, prog_name="%mvc", standalone_mode=False, obj=self._recorder.current())
         except click.ClickException as error:
             error.show()
@@ -65,22 +67,29 @@ class Magics:
         self._shell.push(variables)
 
 
-@click.group()
+@click.group(epilog="The other commands of minian-vc work too, on the same dataset: tag, status, commit, chk, units, …")
 def group() -> None:
     """Checkpoints of the dataset that this notebook saves to.
 
-    What the notebook saves is recorded by itself after each cell.
+    What the notebook saves is recorded by itself after each cell. Give the last checkpoint a name: %mvc tag NAME
     """
 
 
 @group.command()
 @click.option("-n", "number", type=click.IntRange(min=1), help="The newest N.")
 @click.option("--array", help="Those that recorded a new version of this array.")
+@click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
+@click.option("--param", "params", multiple=True, metavar="K[=V]", help="Those with this parameter.")
 @with_dataset
 @click.pass_obj
-def log(magics: Magics, number: int | None, array: str | None, dataset: str | None) -> pd.DataFrame:
+def log(
+    magics: Magics, number: int | None, array: str | None, manual: bool, params: tuple[str, ...], dataset: str | None
+) -> pd.DataFrame:
     """The checkpoints, newest first, as a DataFrame."""
-    return magics.dataset(dataset).log(number, array)
+    found = magics.dataset(dataset).log(number, array, manual=manual, params=wanted(params))
+    found["id"] = found["id"].str.removeprefix(PREFIX).str[:10]
+    found["created_at"] = found["created_at"].dt.floor("s")
+    return found[["id", "tags", "message", "created_at", "arrays", "automatic"]]
 
 
 @group.command()

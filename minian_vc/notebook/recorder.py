@@ -132,7 +132,7 @@ class Recorder:
             repository.configure("record_without_bytes", ",".join(MOVIES))
             self._say(
                 f"minian_vc: checkpoints of {path.name} are kept in {repository.folder}; of {', '.join(MOVIES)} "
-                'without their bytes (minian-vc config record_without_bytes "" keeps them too).'
+                'without their bytes (%mvc config record_without_bytes "" keeps them too).'
             )
         return open_dataset(path, create=True)
 

@@ -12,13 +12,14 @@ from minian_vc.history import History
 from minian_vc.model import Operation
 from minian_vc.repository import Repository
 from minian_vc.sweep import Garbage, References, find_garbage, remove
+from minian_vc.text import size
 
 __all__ = ["Pruned", "prunable", "prune_automatic"]
 
 NOTEBOOK = "notebook"  # what a restore recorded of uncommitted work is automatic too, and may be the only copy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Pruned:
     """What a prune dropped and freed, or would (``dry_run``). ``checkpoints`` are the newest first."""
 
@@ -26,6 +27,16 @@ class Pruned:
     freed_bytes: int
     freed_objects: int
     dry_run: bool
+
+    def __repr__(self) -> str:
+        count, freed = len(self.checkpoints), size(self.freed_bytes)
+        what = f"{count} automatic checkpoint{'' if count == 1 else 's'}"
+        would = "would be " if self.dry_run else ""
+        if not count and not self.freed_objects:
+            return "There is nothing to prune."
+        if not count:
+            return f"No checkpoint to prune; {freed} that nothing refers to {would or 'were '}freed."
+        return f"{what} {would}pruned, {'and ' if self.dry_run else ''}{freed} freed."
 
 
 def prune_automatic(repository: Repository, dataset: DatasetRow, *, keep: int = 0, dry_run: bool = True) -> Pruned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,7 +28,7 @@ from minian_vc.zarr_format import stem
 __all__ = ["Restored", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Restored:
     """What a restore did.
 
@@ -45,6 +45,22 @@ class Restored:
     without_bytes: tuple[str, ...] = ()
     saved_as: Checkpoint | None = None
     aside: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(self._told())
+
+    def _told(self) -> Iterator[str]:
+        if self.saved_as is not None:
+            yield f"What was not committed yet is now checkpoint {self.saved_as.short_id}."
+        yield f"Restored {', '.join(self.arrays) or 'nothing'} in {self.folder}."
+        if self.removed:
+            yield f"Taken away, for the checkpoint does not have them: {', '.join(self.removed)}."
+        if self.kept:
+            yield f"Left as they were, for they are recorded without their bytes: {', '.join(self.kept)}."
+        if self.without_bytes:
+            yield f"Not brought back, for they are recorded without their bytes: {', '.join(self.without_bytes)}."
+        for path in self.aside:
+            yield f"Kept aside, for it could not be recorded: {path}"
 
 
 class _Staging:

@@ -93,7 +93,7 @@ def save_minian(
     Warns
     -----
     UserWarning
-        The tag moved from an older checkpoint, or the array was saved but could not be recorded.
+        The tag moved from an older checkpoint, or another array of the dataset could not be recorded.
 
     References
     ----------
@@ -129,8 +129,16 @@ def save_minian(
             return dask.delayed(_finish)(saving, writing, result, dask_key_name=f"save-{name}-{os.urandom(8).hex()}")
         saving.finish(writing, result)
     if recorded:
-        record_saved(where, name, tag)
+        _record(where, name, tag)
     return open_saved(group, live)
+
+
+def _record(dataset: Path, name: str, tag: str | None) -> None:
+    try:
+        record_saved(dataset, name, tag)
+    except MinianVCError as error:
+        hint = f"It is saved all the same; when this is mended: minian-vc commit{f' -t {tag}' if tag else ''}"
+        raise type(error)(f"{name} was saved, but not recorded: {error.message}", hint) from error
 
 
 @dataclass(slots=True)
