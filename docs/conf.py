@@ -2,6 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
+
+from pygments.lexers.python import PythonLexer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,3 +30,8 @@ numpydoc_show_class_members = False
 html_theme = "alabaster"
 html_theme_options = {"page_width": "1100px", "sidebar_width": "240px"}
 html_show_sourcelink = False
+
+
+def setup(app: Any) -> None:
+    """Color notebook cells as Python: the lexer of that name comes with IPython, which need not be there."""
+    app.add_lexer("ipython", PythonLexer)

@@ -66,6 +66,8 @@ def prune_automatic(repository: Repository, dataset: DatasetRow, *, keep: int = 
         done = Pruned(chosen, garbage.size, len(garbage), dry_run)
         if dry_run:
             return done
+        if dropped or garbage:
+            repository.require_format(2)
         for checkpoint in dropped:
             history.append("prune", dataset.path, checkpoint, None)
         if garbage and not dropped:  # a commit under way must know of this too

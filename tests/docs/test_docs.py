@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import minian_vc as mvc
 from minian_vc.audit.model import GRADES
 from minian_vc.cli.main import cli
+from minian_vc.notebook import magics
 from minian_vc.verbs.commit import Request
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,14 @@ def test_a_page_shows_what_happens(page: Path, tmp_path: Path):
 def test_the_pages_with_commands_are_run():
     """Nobody turned the README's or the tutorial's blocks into ones that are not run."""
     names = {page.name: pages.blocks(page.read_text(encoding="utf-8")) for page in RUNNABLE}
-    least = {"README.md": 9, "tutorial.md": 25, "before-you-load.md": 8, "repository-format.md": 8, "python.md": 9}
+    least = {
+        "README.md": 9,
+        "tutorial.md": 25,
+        "notebook.md": 25,
+        "before-you-load.md": 8,
+        "repository-format.md": 8,
+        "python.md": 9,
+    }
     assert {name: len(names.get(name, ())) >= number for name, number in least.items()} == dict.fromkeys(least, True)
 
 
@@ -114,6 +122,41 @@ def test_an_example_that_drifted_is_noticed(shown: str, tmp_path: Path):
         pages.Runner(page, tmp_path).run()
 
 
+CELL = "```ipython\n%load_ext minian_vc\n```\n\n"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "```ipython\n1 + 1\n```\n\n```text\n3\n```\n",
+        "```ipython\n1 + 1\n```\n\nSaid in the text, not shown.\n",
+        "```ipython\n%mvc log\n```\n",
+    ],
+    ids=["another value", "a value not shown", "an error not shown"],
+)
+def test_a_cell_that_drifted_is_noticed(shown: str, tmp_path: Path):
+    """What a cell shows is all in the page."""
+    page = tmp_path / "page.md"
+    page.write_text(CELL + shown, encoding="utf-8")
+    with pytest.raises(pages.DriftError, match="cell"):
+        pages.Runner(page, tmp_path).run()
+
+
+def test_a_new_kernel_knows_nothing_of_the_old_one(tmp_path: Path):
+    """`<!-- restart: kernel -->` takes the variables away."""
+    page = tmp_path / "page.md"
+    page.write_text("```ipython\nx = 1\n```\n<!-- restart: kernel -->\n```ipython\nx + 1\n```\n", encoding="utf-8")
+    with pytest.raises(NameError):
+        pages.Runner(page, tmp_path).run()
+
+
+def test_what_a_cell_shows_is_compared(tmp_path: Path):
+    """What it prints, and the value of its last line."""
+    page = tmp_path / "page.md"
+    page.write_text(CELL + "```ipython\nprint(2)\n1 + 1\n```\n\n```text\n2\n2\n```\n", encoding="utf-8")
+    assert pages.Runner(page, tmp_path).run() == {"commands": 0, "examples": 2, "left out": 0}
+
+
 @needs_bash
 def test_ids_and_times_of_a_page_stand_for_real_ones(tmp_path: Path):
     """What differs from run to run is no drift, and a page's id can be used in its next command."""
@@ -156,6 +199,12 @@ def test_every_command_line_in_the_pages_names_a_command():
     for page in PAGES:
         for name in re.findall(r"`(?:minian-vc|mvc) ([a-z]+)", page.read_text(encoding="utf-8")):
             assert name in cli.commands, f"{page.name}: minian-vc {name}"
+
+
+def test_every_magic_in_the_pages_names_a_command():
+    for page in PAGES:
+        for name in re.findall(r"%mvc ([a-z]+)", page.read_text(encoding="utf-8")):
+            assert name in {*magics.group.commands, *cli.commands}, f"{page.name}: %mvc {name}"
 
 
 @pytest.fixture

@@ -373,6 +373,14 @@ def test_an_operation_of_an_unknown_kind_is_a_newer_programs() -> None:
             Operation.from_document(to_document("operation", {**document, "action": action}))
 
 
+def test_a_pruned_repository_has_format_2(dataset: mvc.Dataset, root: Path) -> None:
+    """From the first operation on that a program of format 1 does not know; saying what would be done is none."""
+    dataset.prune(automatic=True)
+    assert mvc.Repository.find(root).config.format == 1
+    dataset.prune(automatic=True, dry_run=False)
+    assert mvc.Repository.find(root).config.format == 2
+
+
 def test_needed_is_told_independently(dataset: mvc.Dataset, root: Path) -> None:
     """The test's own reading of the store agrees with a store that was never pruned."""
     assert needed(root, dataset) == (objects(root, "manifests"), objects(root, "chunks"))
