@@ -21,7 +21,7 @@ from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.errors import InvalidInputError
 from minian_vc.rechunk_plan import Box, Step, boxes, parts, plan
 
-__all__ = ["rechunk"]
+__all__ = ["plan_steps", "rechunk"]
 
 MOST_THREADS = 4  # beyond, they wait for the disk and for one another
 USED = 0.8  # of the limit: what malloc keeps, and codecs take, is not in the plan
@@ -54,11 +54,23 @@ def rechunk(
         The arrays differ in shape or dtype, the dtype is object, or one chunk alone is beyond ``mem_limit``. Nothing
         was written.
     """
+    steps, shape = plan_steps(source, target, mem_limit), tuple(source.shape)
+    progress = _Progress(math.prod(shape) * source.dtype.itemsize, len(steps), advance)
+    with tempfile.TemporaryDirectory(prefix="rechunk-", dir=scratch) as folder:
+        between = [ScratchArray(Path(folder), shape, step.chunks, source.dtype) for step in steps[:-1]]
+        arrays = [source, *between, target]
+        for read, written, step in zip(arrays, arrays[1:], steps, strict=False):  # no steps for no elements
+            _Copying(read, written, step, progress).run()
+            _give_back_memory()
+
+
+def plan_steps(source: Any, target: Any, mem_limit: int) -> tuple[Step, ...]:
+    """Return how :func:`rechunk` will go about it, which it can tell before ``source`` is written; raises as it does."""
     _refuse_unlike(source, target)
-    shape, itemsize = tuple(source.shape), source.dtype.itemsize
+    itemsize = source.dtype.itemsize
     largest_chunk = max(math.prod(source.chunks), math.prod(target.chunks)) * itemsize
-    steps = plan(
-        shape,
+    return plan(
+        tuple(source.shape),
         itemsize,
         source.chunks,
         target.chunks,
@@ -66,13 +78,6 @@ def rechunk(
         threads=min(os.cpu_count() or 1, MOST_THREADS),
         exceed=largest_chunk <= mem_limit,
     )
-    progress = _Progress(math.prod(shape) * itemsize, len(steps), advance)
-    with tempfile.TemporaryDirectory(prefix="rechunk-", dir=scratch) as folder:
-        between = [ScratchArray(Path(folder), shape, step.chunks, source.dtype) for step in steps[:-1]]
-        arrays = [source, *between, target]
-        for read, written, step in zip(arrays, arrays[1:], steps, strict=False):  # no steps for no elements
-            _Copying(read, written, step, progress).run()
-            _give_back_memory()
 
 
 def _refuse_unlike(source: Any, target: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from minian_vc import durable
 from minian_vc.arrays.encoding import Encoded, EncodedGroup
-from minian_vc.arrays.rechunking import rechunk
+from minian_vc.arrays.rechunking import plan_steps, rechunk
 from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.zarr_layout import metadata_files
 
@@ -53,6 +53,11 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
         An empty folder for what is needed on the way, on a disk with room for the array.
     mem_limit : int
         Bytes that cutting it otherwise than it is computed may take. The computation itself is dask's.
+
+    Raises
+    ------
+    InvalidInputError
+        One chunk alone is beyond ``mem_limit``.
     """
     import dask.array as da
 
@@ -66,6 +71,7 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
     for name in ("source", "between"):
         (scratch / name).mkdir()
     source = ScratchArray(scratch / "source", array.stored.shape, _grid(array.values), target.dtype)
+    plan_steps(source, target, mem_limit)  # what is beyond the limit is refused before anything is computed
     return Writing(
         lambda now: da.store(array.values, source, lock=False, compute=now),
         lambda _: rechunk(source, target, mem_limit, scratch / "between"),
