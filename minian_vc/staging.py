@@ -28,6 +28,7 @@ OWNER = "owner"  # a file in each stage, locked as long as its save runs
 TRIES = 5
 _OURS = re.compile(r"(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{12}")
 _locks: dict[Path, int] = {}
+_dropped: set[Path] = set()
 
 
 def make_stage(dataset: Path) -> Path:
@@ -56,6 +57,7 @@ def make_stage(dataset: Path) -> Path:
 def drop_stage(stage: Path) -> None:
     """Remove what a save no longer needs; what cannot be removed is left for the next save."""
     _release(stage)
+    _dropped.add(stage)  # threads that an interrupt did not stop may still write there
     with contextlib.suppress(OSError):
         durable.remove_tree(stage)
     with contextlib.suppress(OSError):  # others may be saving
@@ -103,9 +105,9 @@ def _make_once(stage: Path) -> int:
 
 
 def _clear(home: Path) -> None:
-    """Complete the swaps of killed saves, and remove what they left behind."""
+    """Complete the swaps of killed saves, and remove what they and ours left behind."""
     for stage in home.iterdir():
-        if is_abandoned(stage):
+        if stage in _dropped or is_abandoned(stage):
             with contextlib.suppress(OSError):
                 recover(stage, None, under_way=0)
                 durable.remove_tree(stage)

@@ -21,7 +21,7 @@ from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.errors import InvalidInputError
 from minian_vc.rechunk_plan import Box, Step, boxes, needed, parts, plan
 
-__all__ = ["rechunk"]
+__all__ = ["plan_steps", "rechunk"]
 
 MOST_THREADS = 4  # beyond, they wait for the disk and for one another
 USED = 0.8  # of the limit: what codecs take, and malloc keeps, is not in the plan
@@ -55,13 +55,8 @@ def rechunk(
         The arrays differ in shape or dtype, the dtype is object, or one chunk alone is beyond ``mem_limit``. Nothing
         was written.
     """
-    _refuse_unlike(source, target)
-    _refuse_too_little(source, target, mem_limit)
-    shape, itemsize = tuple(source.shape), source.dtype.itemsize
-    threads = min(os.cpu_count() or 1, MOST_THREADS)
-    budget = int(mem_limit * USED)
-    steps = plan(shape, itemsize, source.chunks, target.chunks, budget, threads=threads, exceed=True)
-    progress = _Progress(math.prod(shape) * itemsize, len(steps), advance)
+    steps, shape = plan_steps(source, target, mem_limit), tuple(source.shape)
+    progress = _Progress(math.prod(shape) * source.dtype.itemsize, len(steps), advance)
     with ExitStack() as stack:
         if mem_limit * (1 - USED) < _kept(steps):
             stack.enter_context(given_back_at_once())
@@ -70,6 +65,15 @@ def rechunk(
         arrays = [source, *between, target]
         for read, written, step in zip(arrays, arrays[1:], steps, strict=False):  # no steps for no elements
             _Copying(read, written, step, progress).run()
+
+
+def plan_steps(source: Any, target: Any, mem_limit: int) -> tuple[Step, ...]:
+    """Return how :func:`rechunk` will go about it, which it can tell before ``source`` is written; raises as it does."""
+    _refuse_unlike(source, target)
+    _refuse_too_little(source, target, mem_limit)
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    shape, itemsize, budget = tuple(source.shape), source.dtype.itemsize, int(mem_limit * USED)
+    return plan(shape, itemsize, source.chunks, target.chunks, budget, threads=threads, exceed=True)
 
 
 def _kept(steps: tuple[Step, ...]) -> int:

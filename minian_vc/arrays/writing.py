@@ -10,7 +10,7 @@ from typing import Any
 
 from minian_vc import durable
 from minian_vc.arrays.encoding import Encoded, EncodedGroup
-from minian_vc.arrays.rechunking import rechunk
+from minian_vc.arrays.rechunking import plan_steps, rechunk
 from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.progress import follow, progress
 from minian_vc.zarr_layout import metadata_files
@@ -55,6 +55,11 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
         An empty folder for what is needed on the way, on a disk with room for the array.
     mem_limit : int
         Bytes that cutting it otherwise than it is computed may take. The computation itself is dask's.
+
+    Raises
+    ------
+    InvalidInputError
+        One chunk alone is beyond ``mem_limit``.
     """
 
     target = _open_to_write(folder / array.name)
@@ -67,6 +72,7 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
     for name in ("source", "between"):
         (scratch / name).mkdir()
     source = ScratchArray(scratch / "source", array.stored.shape, _grid(array.values), target.dtype)
+    plan_steps(source, target, mem_limit)  # what is beyond the limit is refused before anything is computed
 
     def cut(_: Any) -> None:
         with progress(f"Cutting {array.name}", array.values.nbytes) as advance:
