@@ -68,7 +68,7 @@ def rechunk(
 
 
 def plan_steps(source: Any, target: Any, mem_limit: int) -> tuple[Step, ...]:
-    """Return how :func:`rechunk` will go about it, which it can tell before ``source`` is written; raises as it does."""
+    """Return how :func:`rechunk` will go about it; raises as it does, before ``source`` need be written."""
     _refuse_unlike(source, target)
     _refuse_too_little(source, target, mem_limit)
     threads = min(os.cpu_count() or 1, MOST_THREADS)
