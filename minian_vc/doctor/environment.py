@@ -25,6 +25,7 @@ REQUIRED = {  # the lower bounds of pyproject.toml
     "numpy": "1.26",
     "pandas": "2.1",
     "rich": "13",
+    "tqdm": "4.65",
     "sqlalchemy": "2.0.30",
     "xarray": "2025.1.2",
     "zarr": "2.18",

@@ -1,14 +1,16 @@
-"""A shell as a notebook's kernel has it, and a save as MiniAn's: first remove, then write."""
+"""A notebook's shell with the extension loaded, and a save as MiniAn's: first remove, then write."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import xarray as xr
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -59,3 +61,22 @@ class Shell:
 
     def __getitem__(self, name: str) -> Any:
         return self.shell.user_ns[name]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, where the notebook lies."""
+    home = tmp_path / "animal" / "session"
+    home.mkdir(parents=True)
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def notebook(folder: Path) -> Iterator[Shell]:
+    """A shell with the extension loaded."""
+    shell = Shell()
+    shell.run("%load_ext minian_vc")
+    shell.run(SETUP)
+    yield shell
+    shell.run("%unload_ext minian_vc")

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shells
 from shells import Shell, stock_save, traces
 
 import minian_vc as mvc
 from minian_vc.notebook.recorder import MOVIES
+
+folder, notebook = shells.folder, shells.notebook
 
 
 def opened(folder: Path) -> mvc.Dataset:

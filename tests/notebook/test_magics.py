@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import shells
 from shells import Shell
 
 import minian_vc as mvc
+
+folder, notebook = shells.folder, shells.notebook
 
 
 @pytest.fixture
