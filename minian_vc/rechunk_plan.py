@@ -130,7 +130,7 @@ def plan(
     if 0 in shape:
         return ()
     across = _Copy(tuple(shape), itemsize, tuple(source_chunks), tuple(target_chunks))
-    leanest = min(_routes(across, [_smallest_grid(across)]), key=_least_memory)
+    leanest = _leanest(across)
     if budget < (least := _least_memory(leanest)):
         if exceed:
             return tuple(_best_step(copy, budget, threads) or _least_step(copy) for copy in leanest)
@@ -141,7 +141,8 @@ def plan(
         )
     if straight := _best_step(across, budget, threads, often=OFTEN):
         return (straight,)
-    return _fastest(_routes(across, _intermediate_grids(across, budget)), budget, threads)
+    over_others = map(across.over, _intermediate_grids(across, budget))
+    return _fastest(over_others, budget, threads) or _fastest([(across,)], budget, threads)
 
 
 def needed(shape: Sequence[int], itemsize: int, source_chunks: Sequence[int], target_chunks: Sequence[int]) -> int:
@@ -149,7 +150,7 @@ def needed(shape: Sequence[int], itemsize: int, source_chunks: Sequence[int], ta
     if 0 in shape:
         return 0
     across = _Copy(tuple(shape), itemsize, tuple(source_chunks), tuple(target_chunks))
-    return min(map(_least_memory, _routes(across, [_smallest_grid(across)])))
+    return _least_memory(_leanest(across))
 
 
 def boxes(shape: Sequence[int], sizes: Sequence[int]) -> Iterator[Box]:
@@ -177,22 +178,22 @@ def _overlaps(size: int, chunk: int, region: int) -> int:
     return -(-size // chunk) + -(-size // region) - -(-size // common)
 
 
-def _routes(across: _Copy, grids: Iterable[Sizes]) -> list[tuple[_Copy, ...]]:
-    return [(across,), *map(across.over, grids)]
+def _leanest(across: _Copy) -> tuple[_Copy, ...]:
+    return min((across,), across.over(_smallest_grid(across)), key=_least_memory)
 
 
 def _least_memory(route: tuple[_Copy, ...]) -> int:
     return max(copy.memory(_least_step(copy)) for copy in route)
 
 
-def _fastest(routes: list[tuple[_Copy, ...]], budget: int, threads: int) -> tuple[Step, ...]:
-    """Return the steps of the fastest route within the budget; there is one."""
+def _fastest(routes: Iterable[tuple[_Copy, ...]], budget: int, threads: int) -> tuple[Step, ...]:
+    """Return the steps of the fastest route within the budget; no steps where there is none."""
     found: list[tuple[float, tuple[Step, ...]]] = []
     for route in routes:
         steps = [step for copy in route if (step := _best_step(copy, budget, threads))]
         if len(steps) == len(route):
             found.append((sum(map(_Copy.work, route, steps)), tuple(steps)))
-    return min(found)[1]
+    return min(found, default=(0, ()))[1]
 
 
 def _best_step(copy: _Copy, budget: int, threads: int, often: float = TOO_OFTEN) -> Step | None:

@@ -141,6 +141,7 @@ class Spied:
     def __init__(self, array, fail_at: int | None = None) -> None:
         self.shape, self.chunks, self.dtype = array.shape, array.chunks, array.dtype
         self.array, self.fail_at, self.lock = array, fail_at, threading.Lock()
+        self.seconds = 0.0  # of each call
         self.calls = self.now = self.most = 0
         self.parts: list[tuple[slice, ...]] = []
 
@@ -161,8 +162,8 @@ class Spied:
         try:
             if is_bad:
                 raise OSError("the disk is gone")
-            if is_late:
-                time.sleep(0.05)  # so that what goes on regardless is not mistaken for what was under way
+            # late: so that what goes on regardless is not mistaken for what was under way
+            time.sleep(0.05 if is_late else self.seconds)
             return action()
         finally:
             with self.lock:
@@ -186,9 +187,10 @@ def test_no_call_touches_more_than_one_chunk(tmp_path: Path, scratch: Path, limi
 @pytest.mark.parametrize("cpus", [1, 8])
 def test_no_more_threads_than_processors_and_four(tmp_path: Path, scratch: Path, monkeypatch, cpus: int) -> None:
     monkeypatch.setattr(rechunking.os, "cpu_count", lambda: cpus)
-    shape, before, after, _ = TWO_STEPS
+    shape, before, after = (40, 5), (1, 5), (2, 5)
     source = Spied(filled(tmp_path / "source", values(shape, "float32"), before))
     target = Spied(make_array(tmp_path / "target", shape, after, "float32"))
+    source.seconds = target.seconds = 0.01
     rechunk(source, target, PLENTY, scratch)
     assert max(source.most, target.most) <= min(cpus, 4)
 
@@ -209,6 +211,16 @@ def test_an_error_is_raised_as_it_was_ends_the_work_and_leaves_no_scratch(
     assert failing.calls < 20  # those under way, not the other hundred
     assert not list(scratch.iterdir())
     assert threading.active_count() <= running + rechunking.MOST_THREADS  # zarr 3 keeps some of its own
+
+
+def test_an_error_in_one_lane_ends_the_others(tmp_path: Path, scratch: Path) -> None:
+    shape, chunks = (100, 5), (1, 5)  # as many regions as chunks, shared among lanes
+    (step,) = plan(shape, 4, chunks, chunks, PLENTY, threads=4)
+    assert step.lanes == 4
+    source = Spied(filled(tmp_path / "source", values(shape, "float32"), chunks), fail_at=3)
+    with pytest.raises(OSError, match="the disk is gone"):
+        rechunk(source, make_array(tmp_path / "target", shape, chunks, "float32"), PLENTY, scratch)
+    assert source.calls < 50
 
 
 def test_an_error_in_the_progress_ends_the_work_too(tmp_path: Path, scratch: Path) -> None:
@@ -256,3 +268,4 @@ def test_a_scratch_array_gives_back_its_chunks_also_those_too_large_for_blosc(
         array[clipped] = data[clipped]
     np.testing.assert_array_equal(array[4:5, 5:7], data[4:5, 5:7])
     np.testing.assert_array_equal(array[2:4, 1:3], data[2:4, 1:3])
+    assert ((tmp_path / "1" / "0").read_bytes() == data[2:4, :4].tobytes()) == (most == 10)
