@@ -189,7 +189,10 @@ def log(
     query = query.where(dataset.c.uid == uid, checkpoint.c.pruned_at.is_(None))
     if manual:
         query = query.where(automatic.is_(None))
-    rows = connection.execute(query.order_by(checkpoint.c.sequence.desc())).mappings().all()
+    query = query.order_by(checkpoint.c.sequence.desc())
+    if array is None and not params:
+        query = query.limit(limit)
+    rows = connection.execute(query).mappings().all()
     if array is not None:
         rows = _with_new_version(connection, uid, array, rows)
     if params:
