@@ -119,6 +119,7 @@ def save_minian(
     saving = _Saving(group, where, live)
     with saving.undone_on_error():
         saving.stage = make_stage(where)
+        _refuse(live, overwrite=overwrite)  # a killed save may just have been completed
         (saving.stage / "scratch").mkdir()
         write_metadata(group, saving.folder)
         writing = plan_writing(group.array, saving.folder, saving.stage / "scratch", limit)
