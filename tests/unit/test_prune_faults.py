@@ -367,7 +367,7 @@ def test_a_restore_that_a_prune_overtakes_changes_nothing(
     gone = next(entry.id for entry in dataset.history() if entry.message == "auto 1")
     before = tree(root / "m")
     with monkeypatch.context() as patch:
-        done = in_between(patch, restoring, "write_array", lambda: prune_as_another(root))
+        done = in_between(patch, restoring, "write_arrays", lambda: prune_as_another(root))
         with pytest.raises(DamagedError):
             dataset.restore(spec.format(gone))
     assert len(done[0].checkpoints) == 2
