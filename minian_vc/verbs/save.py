@@ -150,6 +150,7 @@ class _Saving:
     dataset: Path
     live: Path
     stage: Path | None = None
+    inode: int | None = None  # of the new folder, wherever it lies
 
     @property
     def folder(self) -> Path:
@@ -169,7 +170,7 @@ class _Saving:
                     "What was there is as it was. The old version and the new one must both have room for a moment: "
                     "free some space, then save again.",
                 ) from error
-            if not isinstance(error, MinianVCError):
+            if not isinstance(error, MinianVCError) and not self._is_in_place():
                 there = "is as it was" if self.live.exists() else "was not made"
                 error.add_note(f"minian_vc: the save did not take place; {self.live} {there}.")
             raise
@@ -181,6 +182,7 @@ class _Saving:
         writing.finish(result)
         self._refuse_incomplete()
         durable.flush_tree(self.folder)
+        self.inode = self.folder.stat().st_ino
         sys.audit(REPLACE, str(self.live))
         try:
             put_in_place(self.folder, self.live, self.stage)
@@ -191,6 +193,9 @@ class _Saving:
                 f"What was there is as it was. The new version is whole, in {kept / self.live.name}: move it by hand.",
             ) from error
         drop_stage(self.stage)
+
+    def _is_in_place(self) -> bool:
+        return self.live.exists() and self.live.stat().st_ino == self.inode
 
     def _refuse_incomplete(self) -> None:
         files = list_files(self.folder)
