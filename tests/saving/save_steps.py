@@ -30,9 +30,10 @@ class Steps:
         """Begin to count; act before the step of that number."""
         if not self._hooked:
             sys.addaudithook(self._hook)
-            durable.exchange = self._as_step("exchange", durable.exchange)
-            durable.flush = self._as_step("flush", durable.flush)
             self._hooked = True
+        self._functions = durable.exchange, durable.flush
+        durable.exchange = self._as_step("exchange", durable.exchange)
+        durable.flush = self._as_step("flush", durable.flush)
         self.names, self._number, self._action, self._on = [], number, action, True
 
     @contextlib.contextmanager
@@ -43,6 +44,7 @@ class Steps:
             yield
         finally:
             self._on = False
+            durable.exchange, durable.flush = self._functions
 
     def _hook(self, event: str, arguments: tuple) -> None:
         if not self._on or (event == "os.mkdir" and os.path.isdir(arguments[0])):  # noqa: PTH112 (cheap)
