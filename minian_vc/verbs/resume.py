@@ -17,6 +17,7 @@ from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.repository import Repository
 from minian_vc.verbs.check import check_versions, look_at_version
 from minian_vc.verbs.load import load_side_by_side
+from minian_vc.verbs.restore import refuse_without_bytes
 from minian_vc.working_folder import WorkingFolder
 from minian_vc.working_folder.scan import list_files
 
@@ -39,7 +40,7 @@ def resume(
     ConflictError
         They do not belong together.
     NotFoundError
-        There is no array of that name in the checkpoint.
+        There is no array of that name in the checkpoint, or its bytes are not to be had any more.
     """
     working = repository.working_folder(dataset.path)
     revision = checkpoint.short_id
@@ -55,6 +56,7 @@ def resume(
         old = set(outdated(facts))
         names = [a.name for a in facts.readable if is_kept(facts, a) and a.name not in old | gone]
         _say_left_out(gone, old, unused_merge(facts))
+    refuse_without_bytes([array for array in checkpoint.arrays if array.name in gone.intersection(names)])
     return load_side_by_side(facts, names)
 
 

@@ -9,14 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from conftest import INTERMEDIATE, STAGES, put_stage
 
 import minian_vc as mvc
 from minian_vc import LeftOutWarning
 from minian_vc.errors import ConflictError, NotFoundError
+from minian_vc.verbs.commit import Request
 
 CURRENT = {"A", "C", "C_chk", "b", "f", "sn_spatial"}
 TEMPORAL = {"S", "YrA", "b0", "c0"}
+
+
+@pytest.fixture(scope="module")
+def history(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> mvc.Dataset:
+    """Session 1's intermediate folder, committed and tagged at each stage; tests change nothing in it."""
+    root = tmp_path_factory.mktemp("lab")
+    mvc.Repository.create(root)
+    for stage in STAGES[:-1]:
+        put_stage(stages, stage, root)
+        mvc.open(root / INTERMEDIATE).commit(stage, tag=stage)
+    return mvc.open(root / INTERMEDIATE)
 
 
 def resumed(dataset: mvc.Dataset, revision: str, **options: object) -> tuple[dict, list[str]]:
@@ -106,23 +119,63 @@ def test_nothing_on_the_disk_changes(history: mvc.Dataset) -> None:
 
 @pytest.fixture
 def without_bytes(stages: Path, root: Path) -> mvc.Dataset:
-    """A commit of the first stage that keeps no bytes of Y_hw_chk and f."""
-    config = mvc.Repository.open(root).config
-    config.with_value("record_without_bytes", "Y_hw_chk,f") if hasattr(config, "with_value") else None
+    """The first stage, recorded without the bytes of f and Y_hw_chk."""
+    repository = mvc.Repository.open(root)
+    repository.config.with_setting("record_without_bytes", "f,Y_hw_chk").save(
+        repository.folder / "config.json", repository.staging
+    )
     put_stage(stages, STAGES[0], root)
-    return mvc.open(root / INTERMEDIATE)
+    dataset = mvc.open(root / INTERMEDIATE)
+    dataset.commit()
+    return dataset
 
 
-def test_chk_is_what_was_recorded_with_the_checkpoint(history: mvc.Dataset, run: dict) -> None:
-    """Without a kernel there is none in the provenance, and it is what the arrays agree on."""
+def test_an_array_without_bytes_is_opened_in_the_folder_while_it_is_unchanged(without_bytes: mvc.Dataset) -> None:
+    """Its bytes are there and nowhere else."""
+    with pytest.raises(NotFoundError):
+        _ = without_bytes["f@latest"]
+    found, said = resumed(without_bytes, "latest")
+    assert said == []
+    for name in ("f", "Y_hw_chk"):
+        truth = zarr.open_array(str(without_bytes.path / f"{name}.zarr/{name}"), mode="r")
+        np.testing.assert_array_equal(found[name].values, truth[...])
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_an_array_without_bytes_is_left_out_when_the_folder_has_another(how: str, without_bytes: mvc.Dataset) -> None:
+    """That is said; the others are there, and naming it is an error."""
+    folder = without_bytes.path / "f.zarr"
+    if how == "removed":
+        shutil.rmtree(folder)
+    else:
+        mvc.save_minian(xr.DataArray(np.ones(190), dims="frame", name="f").chunk(64), folder.parent, overwrite=True)
+    found, said = resumed(without_bytes, "latest")
+    assert found.keys() >= {"A", "C", "b", "Y_hw_chk"}
+    assert "f" not in found
+    (left_out,) = said
+    assert left_out.endswith("the folder has others: f.")
+    with pytest.raises(NotFoundError, match="without"):
+        without_bytes.resume("latest", ["f"])
+
+
+def test_chk_is_that_of_the_kernel_where_it_was_recorded(dataset: mvc.Dataset, run: dict) -> None:
+    """The notebook's own, which may be another than what the arrays agree on."""
+    kept = {"frame": 17, "height": 64, "width": 64}
+    checkpoint = dataset.record(Request("with chk", provenance={"chk": kept})).checkpoint
+    assert dataset.resume(checkpoint.short_id)["chk"] == kept
+    assert dataset.chk == run["sessions"][0]["chk"] != kept
+
+
+def test_chk_is_what_the_arrays_agree_on_where_none_was_recorded(history: mvc.Dataset, run: dict) -> None:
+    """Committed by hand there is none in the provenance: it is what the arrays agree on."""
     assert history.resume(STAGES[2])["chk"] == run["sessions"][0]["chk"]
 
 
-def test_everything_works_when_the_folder_is_gone(history: mvc.Dataset) -> None:
+def test_everything_works_when_the_folder_is_gone(history: mvc.Dataset, tmp_path: Path) -> None:
     """All comes from the object store."""
     expected = {name: array.compute() for name, array in resumed(history, STAGES[2])[0].items()}
-    shutil.rmtree(history.path)
-    found, _ = resumed(history, STAGES[2])
+    shutil.copytree(history.repository.folder, tmp_path / ".minian_vc")
+    found, _ = resumed(mvc.open(tmp_path / INTERMEDIATE), STAGES[2])
     assert found.keys() == expected.keys()
     for name, array in found.items():
         np.testing.assert_array_equal(array.values, expected[name].values)

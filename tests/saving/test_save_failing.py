@@ -182,21 +182,17 @@ def test_an_interrupt_at_any_step(options: dict, way: str, dataset: Path) -> Non
 
 
 @pytest.mark.parametrize("options", GRIDS.values(), ids=GRIDS)
-def test_a_chunk_that_is_not_written_is_missed(
-    options: dict, dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chunk_that_is_not_written_is_missed(options: dict, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target that drops a chunk, as a worker without this disk would: refused before the swap."""
     real = writing._Target.__setitem__
     before = tree(dataset)
 
     def drop_one(self: Any, place: Any, values: Any) -> None:
-        if place is Ellipsis or place[-1].start != 32 - 32 * (not options):
-            real(self, place, values)
-        elif place[0].start not in (0, 2):
+        if place is Ellipsis or any(along.start for along in place):
             real(self, place, values)
 
     monkeypatch.setattr(writing._Target, "__setitem__", drop_one)
-    with pytest.raises(StorageError, match=r"chunks of X.zarr were not written, the first is X/0\."):
+    with pytest.raises(StorageError, match=r"1 chunks of X\.zarr were not written, the first is X/0\.0"):
         save_minian(traces(), dataset, overwrite=True, **options)
     assert_untouched(dataset, before)
 
@@ -211,7 +207,7 @@ def test_an_empty_chunk_file_is_missed(dataset: Path, monkeypatch: pytest.Monkey
         real(self)
 
     monkeypatch.setattr(save._Saving, "_refuse_incomplete", truncate_one)
-    with pytest.raises(StorageError, match="1 chunks of X.zarr were not written, the first is unit_id/0"):
+    with pytest.raises(StorageError, match=r"1 chunks of X\.zarr were not written, the first is unit_id/0"):
         save_minian(traces(), dataset, overwrite=True)
     assert_untouched(dataset, before)
 

@@ -24,17 +24,18 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+GRID = {"chunks": {"unit_id": -1, "frame": 8 << 10}}
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"chunks": {"unit_id": -1, "frame": 8 << 10}}, {"chunks": {"unit_id": -1, "frame": 8 << 10}, "mem_limit": "900kB"}],
-    ids=["as it is", "chunks", "chunks over the disk"],
+    "options", [{}, GRID, {**GRID, "mem_limit": "900kB"}], ids=["as it is", "chunks", "chunks over the disk"]
 )
 def test_with_ever_more_room_the_old_version_stays_until_the_new_one_fits(options: dict, disk: Path) -> None:
-    """Each save either says that the disk is full and leaves the old version, or takes place. Nothing is left beside."""
+    """Each save says that the disk is full and leaves the old version, or takes place. Nothing is left beside."""
     here = Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(here)])}
     command = [*UNSHARE, sys.executable, "-W", "ignore", str(here / "fill_disk.py"), str(disk), json.dumps(options)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     states = [each["state"] for each in seen]

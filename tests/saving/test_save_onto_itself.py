@@ -15,12 +15,12 @@ from save_cases import DATASET, traces
 from minian_vc import durable, save_minian
 
 CHANGES: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
-    "nothing": lambda C: C,
-    "drop units": lambda C: C.isel(unit_id=[0, 2, 5]).chunk({"unit_id": 1}),
-    "another order": lambda C: C.isel(unit_id=[5, 0, 3, 1, 2, 4]),
-    "labels": lambda C: C.assign_coords(unit_labels=("unit_id", [0, 0, 1, 2, -1, 3])),
-    "arithmetic": lambda C: (C * 2 - C.mean("frame")).rename("X"),
-    "larger chunks": lambda C: C.chunk({"unit_id": 3, "frame": 25}),
+    "nothing": lambda c: c,
+    "drop units": lambda c: c.isel(unit_id=[0, 2, 5]).chunk({"unit_id": 1}),
+    "another order": lambda c: c.isel(unit_id=[5, 0, 3, 1, 2, 4]),
+    "labels": lambda c: c.assign_coords(unit_labels=("unit_id", [0, 0, 1, 2, -1, 3])),
+    "arithmetic": lambda c: (c * 2 - c.mean("frame")).rename("X"),
+    "larger chunks": lambda c: c.chunk({"unit_id": 3, "frame": 25}),
 }
 GRIDS = {
     "as it is": {},

@@ -68,7 +68,10 @@ REFUSED: dict[str, tuple[Make, dict, type[MinianVCError], str]] = {
     ),
     "no size": (never_computed, {"mem_limit": "much"}, InvalidInputError, "much"),
     "objects": (
-        lambda: xr.DataArray(np.array([{}, 1], object), dims="unit_id", name="X"), {}, InvalidInputError, "X",
+        lambda: xr.DataArray(np.array([{}, 1], object), dims="unit_id", name="X"),
+        {},
+        InvalidInputError,
+        "X",
     ),
     "tag without recording": (never_computed, {"tag": "one", "record": False}, InvalidInputError, "tag"),
     "recorded before it is computed": (never_computed, {"tag": "one", "compute": False}, InvalidInputError, "compute"),
@@ -89,7 +92,12 @@ def test_it_is_refused_before_anything_is_touched(name: str, dataset: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("where", "words"), [("file", "is a file"), (f"{DATASET}/X.zarr", "lies in the array"), (f"{DATASET}/X.zarr/X", "lies in the array")]
+    ("where", "words"),
+    [
+        ("file", "is a file"),
+        (f"{DATASET}/X.zarr", "lies in the array"),
+        (f"{DATASET}/X.zarr/X", "lies in the array"),
+    ],
 )
 def test_a_place_that_is_no_dataset_is_refused(where: str, words: str, dataset: Path, tmp_path: Path) -> None:
     """A file, and the inside of an array."""
@@ -137,9 +145,7 @@ def test_another_volume_is_refused(dataset: Path, tmp_path: Path, monkeypatch: p
     assert tree(tmp_path) == before
 
 
-def test_overwrite_false_holds_when_a_killed_swap_is_completed(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overwrite_false_holds_when_a_killed_swap_is_completed(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """X is away between the two renames of a killed save; it is brought back, and then it is in the way."""
     monkeypatch.setattr(durable, "flush", lambda *_: None)
     before = tree(dataset / "X.zarr")
