@@ -101,7 +101,7 @@ def test_worker_processes_compute_it(last: mvc.Dataset) -> None:
     distributed = pytest.importorskip("distributed")
     truth = original(last.path / "C.zarr").values
     C = last["C@last"].data
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with (
         distributed.LocalCluster(**options, silence_logs=50) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,

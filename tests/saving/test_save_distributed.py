@@ -23,7 +23,7 @@ GOLDEN = read_golden()
 @pytest.fixture(scope="module", params=[True, False], ids=["processes", "threads"])
 def client(request: pytest.FixtureRequest) -> Iterator[object]:
     """Two workers."""
-    how = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+    how = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
     with (
         warnings.catch_warnings(),
         dask.config.set({"distributed.worker.memory.terminate": False}),

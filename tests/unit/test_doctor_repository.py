@@ -256,7 +256,7 @@ def test_a_catalog_that_is_being_written_is_not_looked_into(lab: Path, monkeypat
 
 def test_an_older_catalog_is_no_fault(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next command brings it up to date."""
-    monkeypatch.setattr(history, "HEAD", "0002")
+    monkeypatch.setattr(history, "HEAD", "0003")
     diagnosis = look(lab)
     assert codes(diagnosis) == []
     assert the(diagnosis, "catalog-older").severity == "info"

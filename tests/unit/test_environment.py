@@ -267,6 +267,7 @@ def test_the_prompt_is_no_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     main = types.SimpleNamespace(__file__=str(tmp_path / "x.py"))
     monkeypatch.setitem(sys.modules, "__main__", main)
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    monkeypatch.delattr(sys, "ps1", raising=False)  # of a shell that another test made
     assert environment.running_code() == {"script": str(tmp_path / "x.py")}
     monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
     assert environment.running_code() is None
@@ -300,6 +301,7 @@ def test_a_notebook_cell_is_kept_with_its_number(shell: object, code: object, mo
 def test_ipython_without_a_shell_is_a_script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Widgets import IPython in plain scripts too."""
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))
+    monkeypatch.delattr(sys, "ps1", raising=False)
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__file__=str(tmp_path / "x.py")))
     assert environment.running_code() == {"script": str(tmp_path / "x.py")}
 
