@@ -20,7 +20,10 @@ PUBLIC = (
     "minian_vc.repository",
     "minian_vc.verbs.check",
     "minian_vc.verbs.open_minian",
+    "minian_vc.verbs.prune",
     "minian_vc.verbs.report",
+    "minian_vc.verbs.resume",
+    "minian_vc.verbs.save",
 )
 IGNORED = {
     "ES01",  # no extended summary

@@ -62,10 +62,11 @@ def save_minian(
     chunks : mapping of str to int, optional
         The chunk spec to store it with, by dim; 0 and less for the whole dim. By default as ``var`` is cut.
     compute : bool
-        If False, nothing is saved yet: the result is a dask object, and computing it saves. (MiniAn's removes the
-        old array at once.)
+        If False, nothing is saved yet: the result is a dask object, and computing it saves. MiniAn's removes the
+        old array at once.
     mem_limit : str
-        The memory that cutting by ``chunks`` may take, such as ``"500MB"``. Computing ``var`` is not limited by it.
+        The memory that cutting by ``chunks`` may take, such as ``"500MB"``. Computing ``var`` is not limited by it. A
+        chunk that fits once and not twice (decoded and encoded) is cut all the same, with as little as possible.
     tag : str, optional
         Record the dataset as a checkpoint of this name when the array is saved. Arrays saved one after the other
         with the same tag come together: the tag moves on to the newest checkpoint, which holds them all. A tag of
