@@ -22,7 +22,7 @@ from minian_vc.staging import SAVING
 from minian_vc.verbs.save import save_minian
 
 SIZE = 2 << 20
-STEP = 48 << 10
+STEP = 96 << 10
 
 
 def array(seed: int) -> xr.DataArray:

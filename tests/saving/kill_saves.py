@@ -27,7 +27,6 @@ from minian_vc import durable
 from minian_vc.staging import SAVING
 from minian_vc.verbs.save import save_minian
 
-LEFT = 70  # exit code of a child that was to be killed, and came to its end
 LONG_AGO = 1_000_000_000
 __all__ = ["distributed", "numcodecs", "zarr"]  # imported before forking, for each child would import them anew
 
@@ -74,24 +73,36 @@ class Killing:
         versions = {"gone": {}, "old": self.old, "new": self.new, "newest": self.newest}
         return next((name for name, version in versions.items() if version == found), "neither")
 
-    def killed_before(self, step: int) -> dict | None:
-        """Kill a save before a step; return what was seen, or None if it has not so many steps."""
+    def steps(self) -> list[str]:
+        """Return the steps that a save has which nobody kills."""
+        self._restore_old()
+        told, steps = self.dataset.parent.parent / "steps", Steps()
+
+        def save_and_tell() -> None:
+            with steps.acting(0, lambda: None):
+                self._save(2)
+            told.write_text(json.dumps(steps.names))
+
+        in_child(save_and_tell)
+        return json.loads(told.read_text())
+
+    def _restore_old(self) -> None:
         shutil.rmtree(self.dataset.parent)
         for key, content in self.old.items():
             (self.dataset / key).parent.mkdir(parents=True, exist_ok=True)
             (self.dataset / key).write_bytes(content)
         self.dataset.mkdir(parents=True, exist_ok=True)
+
+    def killed_before(self, step: int) -> dict:
+        """Kill a save before a step; return what was seen."""
+        self._restore_old()
         steps = Steps()
 
         def save_and_die() -> None:
             steps.at(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
             self._save(2)
-            os._exit(LEFT)
 
-        ended = in_child(save_and_die)
-        if ended == LEFT:
-            return None
-        seen = {"step": step, "ended": ended, "then": self.state(), "foreign": self.foreign()}
+        seen = {"step": step, "ended": in_child(save_and_die), "then": self.state(), "foreign": self.foreign()}
         for note in (self.dataset.parent / SAVING).glob("*/swap-*.json"):
             os.utime(note, (LONG_AGO, LONG_AGO))
         seen["next"] = in_child(self._save_on)
@@ -111,8 +122,8 @@ class Killing:
         return [path.name for path in self.dataset.iterdir() if path.name not in ("X.zarr", "B.zarr")]
 
 
-def main(work: str, way: str, options: str, first: str) -> None:
-    """Kill at each step in turn; print what was seen as JSON lines."""
+def main(work: str, way: str, options: str, first: str, every: str) -> None:
+    """Kill at each step in turn, or at some while it writes; print what was seen as JSON lines."""
     durable.flush = lambda *_: None  # a kill is no power cut
     os.fsync = lambda *_: None
     if way == "two renames":
@@ -120,10 +131,11 @@ def main(work: str, way: str, options: str, first: str) -> None:
     killing = Killing(Path(work) / "session1/minian", json.loads(options), first=first == "first")
     if threading.active_count() != 1:
         raise SystemExit("There are threads: no child of this process can be relied on.")
-    step = 1
-    while (seen := killing.killed_before(step)) is not None:
-        print(json.dumps(seen), flush=True)
-        step += 1
+    steps = killing.steps()
+    flush = steps.index("flush")
+    for step in range(1, len(steps) + 1):
+        if step % int(every) == 0 or step > flush:
+            print(json.dumps(killing.killed_before(step)), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 RECHUNKED = {"chunks": {"unit_id": -1, "frame": 2}, "mem_limit": "100B"}  # over the disk
 
 
-def kill_at_each_step(work: Path, way: str, options: dict, first: str = "") -> list[dict]:
+def kill_at_each_step(*arguments: str) -> list[dict]:
     """Return what was seen at each kill."""
     here = Path(__file__).parent
-    command = [sys.executable, "-W", "ignore", str(here / "kill_saves.py"), str(work), way, json.dumps(options), first]
+    command = [sys.executable, "-W", "ignore", str(here / "kill_saves.py"), *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(here)])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
@@ -26,22 +26,22 @@ def kill_at_each_step(work: Path, way: str, options: dict, first: str = "") -> l
 
 
 @pytest.mark.parametrize(
-    ("way", "options", "first", "least"),
+    ("way", "options", "first", "every", "least"),
     [
-        ("exchange", {}, "", 35),
-        ("two renames", RECHUNKED, "", 50),
-        ("exchange", {}, "first", 20),
+        ("exchange", {}, "", 1, 35),
+        ("two renames", RECHUNKED, "", 4, 35),  # each step from the flush on; not each that writes
+        ("exchange", {}, "first", 4, 8),
     ],
     ids=["exchange", "two renames, rechunked", "nothing before"],
 )
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
-    way: str, options: dict, first: str, least: int, tmp_path: Path
+    way: str, options: dict, first: str, every: int, least: int, tmp_path: Path
 ) -> None:
     """At once, where the system exchanges folders; elsewhere when the next save has completed the swap. The dataset
     holds nothing of ours, the next saves succeed, and nothing is left beside.
     """
     old = "gone" if first else "old"
-    seen = kill_at_each_step(tmp_path, way, options, first)
+    seen = kill_at_each_step(str(tmp_path), way, json.dumps(options), first, str(every))
     assert len(seen) > least
     for each in seen:
         between = [] if way == "exchange" else ["gone"]  # two renames: the note tells the next save
