@@ -12,6 +12,12 @@ import pytest
 from minian_vc.cli.main import main
 
 
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
+    """The command line, in this process."""
+    return Runner(capsys)
+
+
 @dataclass
 class Outcome:
     """Exit code and output of one command."""

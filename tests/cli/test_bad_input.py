@@ -14,19 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import running
 from conftest import INTERMEDIATE, put_stage
 from running import Outcome, Runner, everything
 
 import minian_vc as mvc
 
+run_cli = running.run_cli
+
 FIRST = "stage-01-first-spatial"
 USAGE, REFUSED, NOT_FOUND, BUSY, DAMAGED, UNFIT = 2, 3, 4, 5, 6, 7
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """The command line, in this process."""
-    return Runner(capsys)
 
 
 SOME = ("A", "C", "C_chk", "C_init", "C_new", "b", "max_res")

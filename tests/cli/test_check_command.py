@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import running
 from conftest import INTERMEDIATE, put_stage
 from running import Outcome, Runner, everything
 
 import minian_vc as mvc
+
+run_cli = running.run_cli
 
 STAGES = {
     "init": "stage-00-init",
@@ -24,12 +27,6 @@ STAGES = {
 FINAL = "stage-06-final"
 CONTRACT = {"schema_version", "grade", "findings", "prediction", "input_nbytes"}
 ARRAY = {"dims", "shape", "dtype", "padded", "nbytes"}
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """The command line, in this process."""
-    return Runner(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import running
 from conftest import INTERMEDIATE, put_stage, tree
 from running import Runner
 
 import minian_vc as mvc
 
+run_cli = running.run_cli
+
 FIRST, SECOND = "stage-01-first-spatial", "stage-02-first-temporal"
 FINAL = "mouse1/session1/minian"
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """The command line, in this process."""
-    return Runner(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import running
 from conftest import put_stage
 from running import Runner, everything
 
@@ -17,16 +18,12 @@ import minian_vc as mvc
 from minian_vc import doctor
 from minian_vc.doctor import environment, filesystem
 
+run_cli = running.run_cli
+
 ROOT = Path(__file__).parents[2]
 GOOD = {"minian_vc": "0.1.0", **environment.REQUIRED, "xarray": "2026.4.0", "zarr": "2.18.7", "minian": "2.0.2"}
 BROKEN = GOOD | {"xarray": "2026.9.0"}
 FINDINGS, USAGE, NOT_FOUND, UNFIT = 1, 2, 4, 7
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """The command line, in this process."""
-    return Runner(capsys)
 
 
 @pytest.fixture

@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import running
 from conftest import INTERMEDIATE, put_stage
 from running import Runner
 
 import minian_vc as mvc
 from minian_vc.cli import provenance as text
 from minian_vc.verbs.commit import Request
+
+run_cli = running.run_cli
 
 FIRST, SECOND = "stage-01-first-spatial", "stage-02-first-temporal"
 CELL = "\n".join(f"line_{i} = {i}" for i in range(45))
@@ -31,12 +34,6 @@ PROVENANCE = {
     },
     "git": {"commit": "9f8e7d", "branch": "main", "dirty": True},
 }
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """The command line, in this process."""
-    return Runner(capsys)
 
 
 @pytest.fixture(scope="module")

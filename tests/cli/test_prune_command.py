@@ -5,23 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import running
 from conftest import INTERMEDIATE, put_stage, tree
 from running import Runner
 
 import minian_vc as mvc
 from minian_vc.verbs.commit import Request
 
+run_cli = running.run_cli
+
 MADE = (
     ("stage-01-first-spatial", "A", None),
     ("stage-02-first-temporal", "C, S", None),
     ("stage-03-merge", "A, C", "m"),
 )
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """The command line, in this process."""
-    return Runner(capsys)
 
 
 @pytest.fixture
