@@ -18,6 +18,7 @@ from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
 from minian_vc.repository import Repository, dataset_above, datasets_below, is_dataset
+from minian_vc.text import in_brackets
 from minian_vc.units import UnitsEntry
 from minian_vc.verbs import check as checking
 from minian_vc.verbs import commit as committing
@@ -71,7 +72,7 @@ class Dataset:
 
     def _latest_line(self) -> str:
         latest = self.latest
-        return f"@{latest.short_id}{looks.tags_text(latest.tags)}" if latest else "no checkpoint yet"
+        return f"@{latest.short_id}{in_brackets(latest.tags)}" if latest else "no checkpoint yet"
 
     def _repr_html_(self) -> str:
         return looks.html(self._html, repr(self))

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from minian_vc.errors import DamagedError, EnvironmentUnfitError
 from minian_vc.looks import checkpoint as looks
+from minian_vc.text import short
 
 __all__ = [
     "ArrayVersion",
@@ -216,7 +217,7 @@ class Checkpoint:
     @property
     def short_id(self) -> str:
         """The first ten digits of the id, as people see it."""
-        return self.id.removeprefix(PREFIX)[:10]
+        return short(self.id)
 
     def to_document(self) -> bytes:
         """Return the canonical document; unit sets are in it once each."""

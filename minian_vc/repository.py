@@ -23,6 +23,7 @@ from minian_vc.model import PREFIX, Checkpoint, digest_of
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
 from minian_vc.swap import recover
+from minian_vc.text import short
 from minian_vc.working_folder import WorkingFolder
 from minian_vc.zarr_format import is_zarr
 
@@ -306,7 +307,7 @@ class Repository:
 def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:
     """Return the error for a checkpoint that was dropped."""
     return NotFoundError(
-        f"Checkpoint {checkpoint_id.removeprefix(PREFIX)[:10]} was pruned on {pruned_at[:10]}: its arrays are gone.",
+        f"Checkpoint {short(checkpoint_id)} was pruned on {pruned_at[:10]}: its arrays are gone.",
         "See what is there: minian-vc log",
     )
 

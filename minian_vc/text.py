@@ -10,7 +10,20 @@ from typing import Any
 
 from rich.filesize import decimal
 
-__all__ = ["as_runs", "by_dim", "cut", "number", "printable", "read_value", "shown", "size", "sizes", "when"]
+__all__ = [
+    "as_runs",
+    "by_dim",
+    "cut",
+    "in_brackets",
+    "number",
+    "printable",
+    "read_value",
+    "short",
+    "shown",
+    "size",
+    "sizes",
+    "when",
+]
 
 PYTHON_WORDS = {"None": None, "True": True, "False": False}
 
@@ -18,6 +31,16 @@ PYTHON_WORDS = {"None": None, "True": True, "False": False}
 def size(count: int) -> str:
     """Return bytes as people read them."""
     return decimal(count)
+
+
+def short(digest: str) -> str:
+    """Return the beginning of an id, as people read and type it: ten digits."""
+    return digest.rpartition(":")[2][:10]
+
+
+def in_brackets(tags: Sequence[str]) -> str:
+    """Return tags to stand behind a checkpoint's id: in brackets, or nothing."""
+    return f" ({', '.join(tags)})" if tags else ""
 
 
 def when(timestamp: str) -> str:

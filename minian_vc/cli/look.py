@@ -12,7 +12,7 @@ from minian_vc.diff import ArrayChange
 from minian_vc.looks.changes import fields_text, units_text
 from minian_vc.looks.checkpoint import COLUMNS, array_rows
 from minian_vc.model import PREFIX, ArrayVersion
-from minian_vc.text import as_runs
+from minian_vc.text import as_runs, in_brackets, short
 from minian_vc.units import UnitsEntry
 
 __all__ = ["COMMANDS"]
@@ -33,9 +33,8 @@ def status(dataset: str | None, json_: bool) -> None:
         print_json({"dataset": found.name, "latest": latest.id if latest else None, "arrays": arrays})
         return
     changed = [state for state in states if state.state != "unchanged"]
-    click.echo(
-        f"{found.name}: latest checkpoint {latest.short_id if latest else 'none'}{_tags(latest.tags if latest else ())}"
-    )
+    known = f"{latest.short_id}{in_brackets(latest.tags)}" if latest else "none"
+    click.echo(f"{found.name}: latest checkpoint {known}")
     if not changed:
         click.echo(f"Nothing changed; {len(states)} arrays." if states else "There are no arrays.")
         return
@@ -45,10 +44,6 @@ def status(dataset: str | None, json_: bool) -> None:
             click.echo(f"{s.name}: {s.problem}")
     if len(states) > len(changed):
         click.echo(f"Unchanged: {len(states) - len(changed)}.")
-
-
-def _tags(tags: tuple[str, ...]) -> str:
-    return f" ({', '.join(tags)})" if tags else ""
 
 
 @click.command()
@@ -77,7 +72,7 @@ def log(
     marked = any(entry.automatic for entry in entries)
     rows = [
         (
-            entry.id.removeprefix(PREFIX)[:10],
+            short(entry.id),
             when(entry.created_at),
             ", ".join(entry.tags),
             *((entry.automatic or "",) if marked else ()),
@@ -102,7 +97,7 @@ def show(revision: str, dataset: str | None, json_: bool) -> None:
         body: dict[str, Any] = {key: getattr(checkpoint, key) for key in keys}
         print_json({"dataset": found.name, **body, "arrays": [_array(array) for array in checkpoint.arrays]})
         return
-    click.echo(f"checkpoint {checkpoint.id.removeprefix(PREFIX)}{_tags(checkpoint.tags)}")
+    click.echo(f"checkpoint {checkpoint.id.removeprefix(PREFIX)}{in_brackets(checkpoint.tags)}")
     click.echo(f"dataset    {found.name}\nauthor     {checkpoint.author}\nwhen       {when(checkpoint.created_at)}")
     if checkpoint.message:
         click.echo(f"message    {checkpoint.message}")
@@ -223,7 +218,7 @@ def units(dataset: str | None, json_: bool) -> None:
         return
     for entry in entries:
         record = described[entry.checkpoint]
-        click.echo(f"{entry.checkpoint.removeprefix(PREFIX)[:10]}{_tags(record.tags)}  {record.message}".rstrip())
+        click.echo(f"{short(entry.checkpoint)}{in_brackets(record.tags)}  {record.message}".rstrip())
         _print_units(entry)
 
 

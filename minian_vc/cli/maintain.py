@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, when
-from minian_vc.model import PREFIX
+from minian_vc.text import short
 
 __all__ = ["COMMANDS"]
 
@@ -41,9 +41,7 @@ def prune(dataset: str | None, automatic: bool, keep: int, yes: bool, json_: boo
         print_json({"dataset": found.name, "checkpoints": dropped, **body})
         return
     if done.checkpoints:
-        rows = [
-            (e.id.removeprefix(PREFIX)[:10], when(e.created_at), len(e.arrays), e.message) for e in done.checkpoints
-        ]
+        rows = [(short(e.id), when(e.created_at), len(e.arrays), e.message) for e in done.checkpoints]
         print_table(("checkpoint", "when", "arrays", "message"), rows)
     click.echo(repr(done))
     if done.dry_run and (done.checkpoints or done.freed_objects):

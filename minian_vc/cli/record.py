@@ -13,7 +13,7 @@ from minian_vc import provenance
 from minian_vc.cli.output import as_json, current_folder, find_dataset, find_repository, note, print_json, size
 from minian_vc.errors import InvalidInputError
 from minian_vc.repository import Repository, datasets_below
-from minian_vc.text import read_value
+from minian_vc.text import in_brackets, read_value
 from minian_vc.verbs.commit import Request
 
 __all__ = ["COMMANDS"]
@@ -89,16 +89,16 @@ def commit(
         return
     for text in done.warnings:
         click.echo(f"Warning: {text}", err=True)
-    names_of_it = f" ({', '.join(checkpoint.tags)})" if checkpoint.tags else ""
+    called = f"{checkpoint.short_id}{in_brackets(checkpoint.tags)}"
     if done.created:
         click.echo(
-            f"Checkpoint {checkpoint.short_id}{names_of_it} of {found.name}: {len(checkpoint.arrays)} arrays, "
+            f"Checkpoint {called} of {found.name}: {len(checkpoint.arrays)} arrays, "
             f"{size(done.stored_bytes)} stored, {size(done.reused_bytes)} reused."
         )
         if done.grade not in (None, "aligned"):
             click.echo(f"Its arrays are {done.grade}: minian-vc check @{checkpoint.short_id}")
     else:
-        click.echo(f"Nothing changed since checkpoint {checkpoint.short_id}{names_of_it} of {found.name}.")
+        click.echo(f"Nothing changed since checkpoint {called} of {found.name}.")
 
 
 def _announce(cost: int, free: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.html import Html, badge, code, details, element, facts, heading, muted, page, pre, table
-from minian_vc.text import as_runs, by_dim, cut, number, printable, shown, size, sizes, when
+from minian_vc.text import as_runs, by_dim, cut, in_brackets, number, printable, shown, size, sizes, when
 
 if TYPE_CHECKING:
     from minian_vc.model import ArrayVersion, Checkpoint
@@ -22,12 +22,11 @@ SHOWN_NAMES = 8
 
 def line(checkpoint: Checkpoint) -> str:
     """Return a checkpoint as one line."""
-    tags = f" ({', '.join(checkpoint.tags)})" if checkpoint.tags else ""
     names = [array.name for array in checkpoint.arrays]
-    shown = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+    named = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
     said = f": {cut(checkpoint.message, 60)!r}" if checkpoint.message else ""
-    known = f"{checkpoint.short_id or 'not recorded'}{tags}, {when(checkpoint.created_at)}"
-    arrays = f"{number(len(names), 'array')} ({shown})" if names else "no arrays"
+    known = f"{checkpoint.short_id or 'not recorded'}{in_brackets(checkpoint.tags)}, {when(checkpoint.created_at)}"
+    arrays = f"{number(len(names), 'array')} ({named})" if names else "no arrays"
     return printable(f"<Checkpoint {known}, {arrays}{said}>")
 
 

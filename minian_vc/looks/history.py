@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minian_vc.html import Html, badge, code, facts, heading, muted, page, table
-from minian_vc.text import by_dim, cut, number, printable, when
+from minian_vc.text import by_dim, cut, number, printable, short, when
 
 if TYPE_CHECKING:
     from minian_vc.catalog.queries import DatasetSummary, LogEntry
 
-__all__ = ["NEWEST", "dataset_html", "html", "line", "repository_html", "repository_line", "tags_text"]
+__all__ = ["NEWEST", "dataset_html", "html", "line", "repository_html", "repository_line"]
 
 NEWEST = 5  # checkpoints of a dataset
 MOST = 30  # datasets of a repository
@@ -23,10 +23,10 @@ NEWLINE = "\n"
 def dataset_html(name: str, path: Path, count: int, newest: Sequence[LogEntry], chk: Mapping[str, int]) -> Html:
     """Return a dataset as HTML: where it is, its newest checkpoints, and ``chk`` at the latest."""
     latest = newest[0] if newest else None
-    known = [code(_short(latest.id)), *map(badge, latest.tags), muted(" ", when(latest.created_at))] if latest else []
+    known = [code(short(latest.id)), *map(badge, latest.tags), muted(" ", when(latest.created_at))] if latest else []
     rows = [
         (
-            code(_short(e.id)),
+            code(short(e.id)),
             when(e.created_at),
             Html("".join(map(badge, e.tags))),
             len(e.arrays),
@@ -52,7 +52,7 @@ def dataset_html(name: str, path: Path, count: int, newest: Sequence[LogEntry], 
 def repository_html(root: Path, datasets: Sequence[DatasetSummary]) -> Html:
     """Return a repository as HTML: its datasets, each with its latest checkpoint."""
     rows = [
-        (each.path, each.checkpoints, code(_short(each.latest)), when(each.created_at), cut(each.message, LONGEST))
+        (each.path, each.checkpoints, code(short(each.latest)), when(each.created_at), cut(each.message, LONGEST))
         for each in datasets[:MOST]
     ]
     columns = ("dataset", "checkpoints", "latest", "when", "message")
@@ -81,18 +81,9 @@ def html(make: Callable[[], str], otherwise: str) -> str:
         return page(otherwise)
 
 
-def tags_text(tags: Sequence[str]) -> str:
-    """Return tags in brackets, or nothing."""
-    return f" ({', '.join(tags)})" if tags else ""
-
-
 def repository_line(datasets: Sequence[DatasetSummary]) -> str:
     """Return how many datasets and checkpoints there are."""
     return f"{number(len(datasets), 'dataset')}, {number(sum(d.checkpoints for d in datasets), 'checkpoint')}"
-
-
-def _short(digest: str) -> str:
-    return digest.rpartition(":")[2][:10]
 
 
 def _more(count: int, call: str) -> object:

@@ -13,8 +13,9 @@ from minian_vc.cli.provenance import wanted
 from minian_vc.dataset import Dataset, open_dataset
 from minian_vc.diff import Diff
 from minian_vc.errors import MinianVCError
-from minian_vc.model import PREFIX, Checkpoint
+from minian_vc.model import Checkpoint
 from minian_vc.notebook.recorder import Recorder
+from minian_vc.text import short
 from minian_vc.verbs.report import CheckReport
 from minian_vc.verbs.restore import Restored
 
@@ -87,7 +88,7 @@ def log(
 ) -> pd.DataFrame:
     """The checkpoints, newest first, as a DataFrame."""
     found = magics.dataset(dataset).log(number, array, manual=manual, params=wanted(params))
-    found["id"] = found["id"].str.removeprefix(PREFIX).str[:10]
+    found["id"] = found["id"].map(short)
     found["created_at"] = found["created_at"].dt.floor("s")
     return found[["id", "tags", "message", "created_at", "arrays", "automatic"]]
 

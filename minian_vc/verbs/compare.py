@@ -15,6 +15,7 @@ from minian_vc.model import ArrayVersion, Checkpoint, Manifest
 from minian_vc.objects import manifest_digest
 from minian_vc.params import changed_params
 from minian_vc.repository import Repository
+from minian_vc.text import in_brackets
 from minian_vc.units import ArrayUnits, UnitsEntry, renumbered_between, unit_history
 from minian_vc.verbs.describe import describe_array
 from minian_vc.working_folder import FolderFiles, Reading, WorkingFolder, hash_only
@@ -58,8 +59,7 @@ class Side:
         """How people call it."""
         if self.checkpoint is None:
             return "the working folder"
-        tags = f" ({', '.join(self.checkpoint.tags)})" if self.checkpoint.tags else ""
-        return f"{self.checkpoint.short_id}{tags}"
+        return f"{self.checkpoint.short_id}{in_brackets(self.checkpoint.tags)}"
 
 
 def status(repository: Repository, dataset: DatasetRow, latest: Checkpoint | None) -> list[ArrayState]:

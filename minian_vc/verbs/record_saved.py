@@ -9,9 +9,10 @@ from minian_vc import provenance
 from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.catalog import queries
 from minian_vc.errors import BusyError, NotFoundError, UnreadableError
-from minian_vc.model import PREFIX, Checkpoint
+from minian_vc.model import Checkpoint
 from minian_vc.names import check_tag_name
 from minian_vc.repository import Repository
+from minian_vc.text import short
 from minian_vc.verbs.commit import Request, commit
 from minian_vc.verbs.tag import refuse_taken_tag
 from minian_vc.working_folder.scan import list_files
@@ -37,8 +38,7 @@ def refuse_to_record(dataset: Path, tag: str | None, *, move: bool) -> None:
         if not move:
             refuse_taken_tag(connection, row, tag, allowed=row.latest)
     if owner is not None and owner != row.latest:
-        short = owner.removeprefix(PREFIX)[:10]
-        what = f"The tag {tag} moves on from checkpoint {short}, which stays without it."
+        what = f"The tag {tag} moves on from checkpoint {short(owner)}, which stays without it."
         warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
 
 

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import AlreadyExistsError
-from minian_vc.model import PREFIX, Checkpoint
+from minian_vc.model import Checkpoint
 from minian_vc.names import check_tag_name
 from minian_vc.repository import Repository, pruned_error
+from minian_vc.text import short
 
 __all__ = ["refuse_taken_tag", "tag_checkpoint"]
 
@@ -43,6 +44,6 @@ def refuse_taken_tag(
     owner = queries.by_tag(connection, dataset.uid, name) if name is not None else None
     if owner is not None and owner != allowed:
         raise AlreadyExistsError(
-            f"{dataset.path} has a tag {name!r} already, on checkpoint {owner.removeprefix(PREFIX)[:10]}.",
+            f"{dataset.path} has a tag {name!r} already, on checkpoint {short(owner)}.",
             "Nothing was recorded. Choose another name.",
         )
