@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from minian_vc.cli.output import as_json, current_folder, find_dataset, print_json
+from minian_vc.cli.output import as_json, print_json
+from minian_vc.cli.targets import current_folder, find_dataset
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.repository import is_dataset
 from minian_vc.verbs.check import PATTERN, check_folder

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from minian_vc.cli.output import as_json, current_folder, print_json, size
+from minian_vc.cli.output import as_json, print_json, size
+from minian_vc.cli.targets import current_folder
 from minian_vc.doctor import Diagnosis, Part, examine
 from minian_vc.findings import Finding, worst
 

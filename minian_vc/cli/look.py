@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from minian_vc.cli import provenance
-from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, when
+from minian_vc.cli.output import as_json, print_json, print_table, when
+from minian_vc.cli.targets import dataset_argument, dataset_option, find_dataset
 from minian_vc.diff import ArrayChange
 from minian_vc.looks.changes import fields_text, units_text
 from minian_vc.looks.checkpoint import COLUMNS, array_rows
@@ -16,9 +17,6 @@ from minian_vc.text import as_runs, in_brackets, short
 from minian_vc.units import UnitsEntry
 
 __all__ = ["COMMANDS"]
-
-dataset_option = click.option("-d", "--dataset", help="The dataset's path.")
-dataset_argument = click.argument("dataset", required=False)
 
 
 @click.command()

@@ -7,14 +7,15 @@ from dataclasses import asdict
 
 import click
 
-from minian_vc.cli.output import as_json, find_dataset, print_json, print_table, when
+from minian_vc.cli.output import as_json, print_json, print_table, when
+from minian_vc.cli.targets import dataset_argument, find_dataset
 from minian_vc.text import short
 
 __all__ = ["COMMANDS"]
 
 
 @click.command()
-@click.argument("dataset", required=False)
+@dataset_argument
 @click.option("--automatic", is_flag=True, help="Drop the checkpoints that the notebook extension made.")
 @click.option(
     "--keep",

@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from minian_vc import provenance
-from minian_vc.cli.output import as_json, current_folder, find_dataset, find_repository, note, print_json, size
+from minian_vc.cli.output import as_json, note, print_json, size
+from minian_vc.cli.targets import (
+    current_folder,
+    dataset_argument,
+    dataset_option,
+    find_dataset,
+    find_repository,
+)
 from minian_vc.errors import InvalidInputError
 from minian_vc.repository import Repository, datasets_below
 from minian_vc.text import in_brackets, read_value
@@ -36,7 +43,7 @@ def init(path: str, json_: bool) -> None:
 
 
 @click.command()
-@click.argument("dataset", required=False)
+@dataset_argument
 @click.option("-t", "--tag", help="A name for the checkpoint, unique in its dataset.")
 @click.option("-m", "--message", default="", help="What was done.")
 @click.option("--only", help="Record only these arrays (A,C,S); the others are taken over as they were.")
@@ -116,7 +123,7 @@ def _param(text: str) -> tuple[str, Any]:
 @click.command()
 @click.argument("name")
 @click.argument("revision", default="latest")
-@click.option("-d", "--dataset", help="The dataset's path.")
+@dataset_option
 @as_json
 def tag(name: str, revision: str, dataset: str | None, json_: bool) -> None:
     """Give the checkpoint @REV (default: the latest) the name NAME."""
@@ -130,7 +137,7 @@ def tag(name: str, revision: str, dataset: str | None, json_: bool) -> None:
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC…")
-@click.option("-d", "--dataset", help="The dataset's path.")
+@dataset_option
 @click.option("--as", "as_name", metavar="NAME", help="Restore the one array under another name.")
 @click.option("--to", metavar="DIR", help="Write into DIR and leave the dataset alone.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minian_vc.cli.main import cli
-from minian_vc.cli.output import find_dataset
 from minian_vc.cli.provenance import wanted
+from minian_vc.cli.targets import dataset_option, find_dataset
 from minian_vc.dataset import Dataset, open_dataset
 from minian_vc.diff import Diff
 from minian_vc.errors import MinianVCError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Magics"]
-
-with_dataset = click.option("-d", "--dataset", help="The dataset's path; by default the one recorded last.")
 
 
 class Magics:
@@ -72,7 +70,8 @@ class Magics:
 def group() -> None:
     """Checkpoints of the dataset that this notebook saves to.
 
-    What the notebook saves is recorded by itself after each cell. Give the last checkpoint a name: %mvc tag NAME
+    What the notebook saves is recorded by itself after each cell. Without -d, a command works on the dataset that was
+    recorded last. Give the last checkpoint a name: %mvc tag NAME
     """
 
 
@@ -81,7 +80,7 @@ def group() -> None:
 @click.option("--array", help="Those that recorded a new version of this array.")
 @click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
 @click.option("--param", "params", multiple=True, metavar="K[=V]", help="Those with this parameter.")
-@with_dataset
+@dataset_option
 @click.pass_obj
 def log(
     magics: Magics, number: int | None, array: str | None, manual: bool, params: tuple[str, ...], dataset: str | None
@@ -95,7 +94,7 @@ def log(
 
 @group.command()
 @click.argument("revision", default="latest")
-@with_dataset
+@dataset_option
 @click.pass_obj
 def show(magics: Magics, revision: str, dataset: str | None) -> Checkpoint:
     """A checkpoint with its arrays, parameters and cell."""
@@ -105,7 +104,7 @@ def show(magics: Magics, revision: str, dataset: str | None) -> Checkpoint:
 @group.command()
 @click.argument("old")
 @click.argument("new", required=False)
-@with_dataset
+@dataset_option
 @click.pass_obj
 def diff(magics: Magics, old: str, new: str | None, dataset: str | None) -> Diff:
     """What changed between two checkpoints, or since one."""
@@ -114,7 +113,7 @@ def diff(magics: Magics, old: str, new: str | None, dataset: str | None) -> Diff
 
 @group.command()
 @click.argument("specs", nargs=-1)
-@with_dataset
+@dataset_option
 @click.pass_obj
 def check(magics: Magics, specs: tuple[str, ...], dataset: str | None) -> CheckReport:
     """What loading would do, of the folder or of versions: @first_iteration."""
@@ -125,7 +124,7 @@ def check(magics: Magics, specs: tuple[str, ...], dataset: str | None) -> CheckR
 @click.argument("specs", nargs=-1, required=True)
 @click.option("--as", "as_", help="Another name for the one array.")
 @click.option("--to", help="Write into this folder and leave the dataset alone.")
-@with_dataset
+@dataset_option
 @click.pass_obj
 def restore(magics: Magics, specs: tuple[str, ...], as_: str | None, to: str | None, dataset: str | None) -> Restored:
     """Bring versions back into the folder: C@first_iteration, or @first_iteration for all."""
@@ -135,7 +134,7 @@ def restore(magics: Magics, specs: tuple[str, ...], as_: str | None, to: str | N
 @group.command()
 @click.argument("revision", default="latest")
 @click.argument("arrays", nargs=-1)
-@with_dataset
+@dataset_option
 @click.pass_obj
 def resume(magics: Magics, revision: str, arrays: tuple[str, ...], dataset: str | None) -> None:
     """Set A, C, S … and chk in the notebook as they were at a checkpoint, on common units."""
