@@ -7,9 +7,11 @@ is cut by ``chk`` along some dimensions and not at all along others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["CHK_DIMS", "Chk", "recall"]
+from minian_vc.model import ArrayVersion
+
+__all__ = ["CHK_DIMS", "Chk", "recall", "recall_from"]
 
 CHK_DIMS = ("frame", "height", "width")
 
@@ -63,3 +65,9 @@ def recall(arrays: Mapping[str, Mapping[str, tuple[int, int]]], unreadable: Sequ
             if chunk != sizes[dim]:
                 deviating.setdefault(name, {})[dim] = chunk
     return Chk(sizes, deviating, unreadable)
+
+
+def recall_from(arrays: Iterable[ArrayVersion], unreadable: Sequence[str] = ()) -> Chk:
+    """Find the chunk sizes that array versions agree on."""
+    known = {a.name: {dim: (n, a.chunks[dim]) for dim, n in zip(a.dims, a.shape, strict=True)} for a in arrays}
+    return recall(known, unreadable)

@@ -11,7 +11,7 @@ from minian_vc import names, provenance
 from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
-from minian_vc.chunk_specs import Chk, recall
+from minian_vc.chunk_specs import Chk, recall, recall_from
 from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.looks import history as looks
@@ -82,7 +82,7 @@ class Dataset:
         with self.repository.catalog.read() as connection:
             newest = queries.log(connection, self._row.uid, limit=looks.NEWEST)
             count = queries.count_checkpoints(connection, self._row.uid)
-        return looks.dataset_html(self.name, self.path, count, newest, _recall_from(latest) if latest else {})
+        return looks.dataset_html(self.name, self.path, count, newest, recall_from(latest.arrays) if latest else {})
 
     # -- recording -----------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Dataset:
             else:
                 found[stem(folder)] = dict(zip(array.dims, zip(array.shape, array.chunks, strict=True), strict=True))
         if not found and (latest := self.latest):
-            return _recall_from(latest, unreadable)
+            return recall_from(latest.arrays, unreadable)
         return recall(found, unreadable)
 
     def check(self, *specs: str) -> CheckReport:
@@ -559,13 +559,6 @@ class Dataset:
                 f"Nothing was changed. Give the dataset itself: {above}",
             )
         return cls(repository, name)
-
-
-def _recall_from(checkpoint: Checkpoint, unreadable: Sequence[str] = ()) -> Chk:
-    """Return ``chk`` as the arrays of a checkpoint have it."""
-    arrays = checkpoint.arrays
-    known = {a.name: {dim: (n, a.chunks[dim]) for dim, n in zip(a.dims, a.shape, strict=True)} for a in arrays}
-    return recall(known, unreadable)
 
 
 def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from minian_vc.zarr_layout import BLOSC_LZ4, StoredArray, guess_chunks
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Encoded", "EncodedGroup", "encode"]
+__all__ = ["Encoded", "EncodedGroup", "encode", "grid_of"]
 
 VLEN_TEXT = {"id": "vlen-utf8"}
 
@@ -123,7 +123,12 @@ def _chunks(name: str, variable: xr.Variable, values: Any) -> tuple[int, ...]:
                 f"{', …' if len(sizes) > 8 else ''}; zarr's chunks all have one size, but for the last.",
                 f"Nothing was saved. Cut it first: var.chunk({{{str(dim)!r}: {max(sizes)}}})",
             )
-    return tuple(max(1, sizes[0]) for sizes in variable.chunks)
+    return grid_of(variable.chunks)
+
+
+def grid_of(chunks: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the chunk grid of regular dask chunks; a dim without elements has chunks of one."""
+    return tuple(max(1, sizes[0]) for sizes in chunks)
 
 
 def _cut(array: Encoded, cut: Mapping[str, int]) -> Encoded:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minian_vc.arrays.encoding import Encoded, EncodedGroup
+from minian_vc.arrays.encoding import EncodedGroup
 from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.coherence import UNIT, Alignment, align
 from minian_vc.errors import ConflictError
@@ -74,9 +74,10 @@ def open_saved(group: EncodedGroup, folder: Path) -> xr.DataArray:
 
     stored = zarr.open_array(str(folder / group.array.name), mode="r")
     data = _lazy(stored, group.array.stored.chunks, f"{group.array.name}-{os.urandom(8).hex()}")
-    coordinates = {
-        each.name: xr.Variable(each.dims, each.values, _stored_attributes(each)) for each in group.coordinates
-    }
+    coordinates = {}
+    for each in group.coordinates:
+        beside = zarr.open_array(str(folder / each.name), mode="r")
+        coordinates[each.name] = xr.Variable(each.dims, beside[...], _attributes(beside))
     return _decoded(group.array.name, xr.Variable(group.array.dims, data, _attributes(stored)), coordinates)
 
 
@@ -99,14 +100,6 @@ def _decoded(name: str, variable: xr.Variable, coordinates: Mapping[str, xr.Vari
     if not variable.dtype.isnative:  # nor here
         variable = variable.astype(variable.dtype.newbyteorder("="))
     return xr.decode_cf(xr.Dataset({name: variable}, coords=coordinates))[name]
-
-
-def _stored_attributes(coordinate: Encoded) -> dict[str, Any]:
-    fill = {} if coordinate.stored.fill_value in (None, "NaN") else {"_FillValue": coordinate.stored.fill_value}
-    attributes = {
-        k: v for k, v in coordinate.stored.attributes.items() if k not in ("_ARRAY_DIMENSIONS", "coordinates")
-    }
-    return attributes | fill
 
 
 def _attributes(stored: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minian_vc import durable
-from minian_vc.arrays.encoding import Encoded, EncodedGroup
+from minian_vc.arrays.encoding import Encoded, EncodedGroup, grid_of
 from minian_vc.arrays.rechunking import plan_steps, rechunk
 from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.progress import follow, progress
@@ -61,17 +61,16 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
     InvalidInputError
         One chunk alone is beyond ``mem_limit``.
     """
-
     target = _open_to_write(folder / array.name)
     if not hasattr(array.values, "dask"):
         return Writing(lambda _: None, lambda _: _write(array.values, target))
-    if _grid(array.values) == array.stored.chunks:
+    if grid_of(array.values.chunks) == array.stored.chunks:
         return Writing(lambda now: _store(array, target, folder / array.name, now), lambda _: None)
     if 2 * array.values.nbytes <= mem_limit:
         return Writing(lambda now: array.values.compute() if now else array.values, lambda v: _write(v, target))
     for name in ("source", "between"):
         (scratch / name).mkdir()
-    source = ScratchArray(scratch / "source", array.stored.shape, _grid(array.values), target.dtype)
+    source = ScratchArray(scratch / "source", array.stored.shape, grid_of(array.values.chunks), target.dtype)
     plan_steps(source, target, mem_limit)  # what is beyond the limit is refused before anything is computed
 
     def cut(_: Any) -> None:
@@ -124,11 +123,6 @@ def _store(array: Encoded, target: Any, folder: Path, now: bool) -> Any:
 
     with follow(f"Saving {array.name}", array.values.nbytes, done):
         return da.store(array.values, target, lock=False, compute=True)
-
-
-def _grid(values: Any) -> tuple[int, ...]:
-    """Return the chunk grid of a dask array with regular chunks."""
-    return tuple(max(1, sizes[0]) for sizes in values.chunks)
 
 
 def _write(values: Any, target: Any) -> None:

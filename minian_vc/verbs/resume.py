@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.audit.numbering import is_kept, outdated, unused_merge
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.chunk_specs import Chk, recall
+from minian_vc.chunk_specs import Chk, recall_from
 from minian_vc.facts import ArrayFacts
 from minian_vc.inspection import FilesOnDisk, look_at_array
 from minian_vc.model import ArrayVersion, Checkpoint
@@ -62,8 +62,7 @@ def resume(
 
 def chk_at(checkpoint: Checkpoint) -> Chk:
     """Return chk as it was recorded with a checkpoint, else as its arrays agree on it."""
-    specs = {a.name: {d: (n, a.chunks[d]) for d, n in zip(a.dims, a.shape, strict=True)} for a in checkpoint.arrays}
-    recalled = recall(specs)
+    recalled = recall_from(checkpoint.arrays)
     kept = checkpoint.provenance.get("chk")
     return Chk(kept, recalled.deviating) if kept else recalled
 
