@@ -18,6 +18,7 @@ from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
 from minian_vc.repository import Repository, dataset_above, datasets_below, is_dataset
+from minian_vc.staging import put_in_order
 from minian_vc.text import in_brackets
 from minian_vc.units import UnitsEntry
 from minian_vc.verbs import check as checking
@@ -583,6 +584,7 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
         The folder is no dataset, or lies in one.
     """
     folder = Path(path).resolve()
+    put_in_order(folder.parent)
     if create:
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:

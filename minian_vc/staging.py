@@ -1,7 +1,8 @@
 """A folder beside a dataset for a save that is not whole yet. Nothing of it ever lies in the dataset.
 
 ``<parent>/.minian_vc-saving/<host>-<process>-<random>`` belongs to one save and goes away with it. What a killed
-save left there is removed by the next one on the same computer, when the process is gone.
+save left there is put in order by the next save, or whoever opens or checks a dataset beside it, on the same computer,
+when the process is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minian_vc.swap import recover
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["KEPT", "SAVING", "drop_stage", "is_abandoned", "keep_stage", "make_stage"]
+__all__ = ["KEPT", "SAVING", "drop_stage", "is_abandoned", "keep_stage", "make_stage", "put_in_order"]
 
 SAVING = ".minian_vc-saving"
 KEPT = "kept-"
@@ -44,7 +45,7 @@ def make_stage(dataset: Path) -> Path:
     with durable.storage_errors("make a folder for the save beside the dataset", home):
         _locks[stage] = _make(stage)
         _lock(_locks[stage])
-        _clear(home)
+        put_in_order(dataset.parent)
     if dataset.is_dir() and dataset.stat().st_dev != home.stat().st_dev:
         drop_stage(stage)
         raise StorageError(
@@ -104,13 +105,19 @@ def _make_once(stage: Path) -> int:
     return os.open(stage / OWNER, os.O_CREAT | os.O_RDWR)
 
 
-def _clear(home: Path) -> None:
-    """Complete the swaps of killed saves, and remove what they and ours left behind."""
-    for stage in home.iterdir():
+def put_in_order(parent: Path) -> None:
+    """Complete the swaps of killed saves of the datasets in a folder, and remove what they and ours left behind.
+
+    What cannot be done, as on a read-only drive, is left as it is.
+    """
+    home = parent / SAVING
+    for stage in list(home.iterdir()) if home.is_dir() else []:
         if stage in _dropped or is_abandoned(stage):
             with contextlib.suppress(OSError):
                 recover(stage, None, under_way=0)
                 durable.remove_tree(stage)
+    with contextlib.suppress(OSError):  # it is not there, or others are saving
+        home.rmdir()
 
 
 def _lock(descriptor: int) -> bool:

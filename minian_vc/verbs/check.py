@@ -28,6 +28,7 @@ from minian_vc.model import ArrayVersion
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
 from minian_vc.repository import Repository, datasets_below, is_dataset
+from minian_vc.staging import put_in_order
 from minian_vc.verbs.known_history import history_of, known_history
 from minian_vc.verbs.report import CheckReport
 
@@ -91,6 +92,7 @@ def check(
 
 def check_folder(path: Path) -> CheckReport:
     """Check the dataset at a path, as it is on disk."""
+    put_in_order(path.resolve().parent)
     if path.is_file():
         facts = look_at_file(path)
         what = f"{path} is a file, and of no format that xarray reads."
