@@ -34,13 +34,15 @@ class Case:
     dtype: str = "f8"
     options: Mapping[str, Any] = field(default_factory=dict)
     repeats: int = 1  # as many times the repeats of a large one
+    sparse: bool = False  # as footprints are: zero but for a spot
 
 
 MOVIE = ("frame height width", (1500, 256, 256), (100, -1, -1), "f4")  # 393 MB
 CASES = {
     "C 10 x 190": Case("unit_id frame", (10, 190), (1, -1), repeats=7),
     "C 300 x 20,000": Case("unit_id frame", (300, 20_000), (1, -1), repeats=3),
-    "A 100 x 256 x 256": Case("unit_id height width", (100, 256, 256), (1, -1, -1), repeats=3),
+    "A 100 x 256 x 256": Case("unit_id height width", (100, 256, 256), (1, -1, -1), repeats=3, sparse=True),
+    "noise, shaped as A": Case("unit_id height width", (100, 256, 256), (1, -1, -1), repeats=3),
     "C_chk": Case(
         "unit_id frame", (300, 20_000), (1, -1), options={"chunks": {"unit_id": -1, "frame": 2000}}, repeats=3
     ),
@@ -58,6 +60,13 @@ def noise(block: np.ndarray, block_info: Any = None) -> np.ndarray:
     return (values / 16 + np.arange(block.shape[-1]) % 50).astype(block.dtype)
 
 
+def spots(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+    """Return footprints: noise in a spot of 16 x 16 pixels, zero elsewhere."""
+    values = np.zeros_like(block)
+    values[..., 100:116, 100:116] = noise(block, block_info)[..., 100:116, 100:116]
+    return values
+
+
 def median_of_three(block: np.ndarray) -> np.ndarray:
     """Return a median filter along the last dim: something to compute."""
     return np.median(np.stack([np.roll(block, shift, -1) for shift in (-1, 0, 1)]), axis=0).astype(block.dtype)
@@ -65,7 +74,8 @@ def median_of_three(block: np.ndarray) -> np.ndarray:
 
 def make(case: Case, graph: str) -> xr.DataArray:
     """Return the array: kept in memory as dask chunks, or with a filter to be computed over them."""
-    values = da.zeros(case.shape, chunks=case.chunks, dtype=case.dtype).map_blocks(noise, dtype=case.dtype).persist()
+    fill = spots if case.sparse else noise
+    values = da.zeros(case.shape, chunks=case.chunks, dtype=case.dtype).map_blocks(fill, dtype=case.dtype).persist()
     if graph == "computed":
         values = values.map_blocks(median_of_three, dtype=case.dtype)
     dims = case.dims.split()
