@@ -115,9 +115,7 @@ def put_in_order(parent: Path) -> None:
         if stage in _dropped or is_abandoned(stage):
             with contextlib.suppress(OSError):
                 recover(stage, None, under_way=0)
-                durable.remove_tree(stage)
-    with contextlib.suppress(OSError):  # it is not there, or others are saving
-        home.rmdir()
+                drop_stage(stage)
 
 
 def _lock(descriptor: int) -> bool:

@@ -72,13 +72,14 @@ def open_saved(group: EncodedGroup, folder: Path) -> xr.DataArray:
     import xarray as xr
     import zarr
 
-    stored = zarr.open_array(str(folder / group.array.name), mode="r")
-    data = _lazy(stored, group.array.stored.chunks, f"{group.array.name}-{os.urandom(8).hex()}")
-    coordinates = {}
-    for each in group.coordinates:
-        beside = zarr.open_array(str(folder / each.name), mode="r")
-        coordinates[each.name] = xr.Variable(each.dims, beside[...], _attributes(beside))
-    return _decoded(group.array.name, xr.Variable(group.array.dims, data, _attributes(stored)), coordinates)
+    variables = {}
+    for each in (group.array, *group.coordinates):
+        stored = zarr.open_array(str(folder / each.name), mode="r")
+        is_lazy = each is group.array or hasattr(each.values, "dask")
+        new_name = f"{each.name}-{os.urandom(8).hex()}"
+        values = _lazy(stored, each.stored.chunks, new_name) if is_lazy else stored[...]
+        variables[each.name] = xr.Variable(each.dims, values, _attributes(stored))
+    return _decoded(group.array.name, variables.pop(group.array.name), variables)
 
 
 def _lazy(stored: Any, chunks: tuple[int, ...], name: str) -> Any:

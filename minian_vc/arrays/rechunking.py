@@ -33,13 +33,13 @@ def rechunk(
 ) -> None:
     """Copy an array onto another chunk grid, chunk by chunk.
 
-    Every chunk of ``target`` is written, also where it is all fill value, if ``target`` was opened to do so (zarr 2
-    does, zarr 3 needs ``write_empty_chunks=True``). Values are copied as they are.
+    Every chunk of ``target`` is written whole, by one call. Values are copied as they are.
 
     Parameters
     ----------
-    source, target : zarr.Array
-        Of one shape and dtype, any number of dims, chunked differently; zarr 2 or 3.
+    source, target : ScratchArray, ChunkFiles or zarr.Array
+        Of one shape and dtype, any number of dims, chunked differently: what has shape, chunks and dtype, and takes or
+        gives a chunk.
     mem_limit : int
         Bytes that may be held at once. A chunk must be held decoded and encoded: where the limit holds each
         chunk but not twice (see :func:`minian_vc.rechunk_plan.needed`), as little as possible is held.

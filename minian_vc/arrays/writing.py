@@ -1,21 +1,25 @@
-"""Writing an encoded group into a folder: metadata as bytes, chunks through zarr, whichever major is installed."""
+"""Writing an encoded group into a folder: its metadata, and its values as they are computed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minian_vc import durable
+from minian_vc.arrays.chunk_files import ChunkFiles
 from minian_vc.arrays.encoding import Encoded, EncodedGroup, grid_of
 from minian_vc.arrays.rechunking import plan_steps, rechunk
 from minian_vc.arrays.scratch_array import ScratchArray
 from minian_vc.progress import follow, progress
+from minian_vc.rechunk_plan import boxes
 from minian_vc.zarr_layout import metadata_files
 
 __all__ = ["Writing", "plan_writing", "write_metadata"]
+
+THREADS = min(4, os.cpu_count() or 1)
 
 
 def write_metadata(group: EncodedGroup, folder: Path) -> None:
@@ -27,7 +31,8 @@ def write_metadata(group: EncodedGroup, folder: Path) -> None:
         path.write_bytes(content)
     for coordinate in group.coordinates:
         lazy = hasattr(coordinate.values, "compute")
-        _open_to_write(folder / coordinate.name)[...] = coordinate.values.compute() if lazy else coordinate.values
+        values = coordinate.values.compute() if lazy else coordinate.values
+        _write(values, ChunkFiles(coordinate.stored, folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
     InvalidInputError
         One chunk alone is beyond ``mem_limit``.
     """
-    target = _open_to_write(folder / array.name)
+    target = ChunkFiles(array.stored, folder)
     if not hasattr(array.values, "dask"):
         return Writing(lambda _: None, lambda _: _write(array.values, target))
     if grid_of(array.values.chunks) == array.stored.chunks:
@@ -80,36 +85,6 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
     return Writing(lambda now: _store(array, source, scratch / "source", now), cut)
 
 
-class _Target:
-    """A zarr array to write whole chunks to. What is written starts on its way to the disk at once, so that the
-    flush at the end waits for little.
-    """
-
-    def __init__(self, array: Any, folder: Path) -> None:
-        self._array = array
-        self._folder = folder
-        self.shape, self.chunks, self.dtype, self.ndim = array.shape, array.chunks, array.dtype, array.ndim
-
-    def __setitem__(self, place: Any, values: Any) -> None:
-        self._array[place] = values
-        if place is not Ellipsis and place:
-            index = (each.start // size for each, size in zip(place, self.chunks, strict=True))
-            durable.begin_flush(self._folder / ".".join(map(str, index)))
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._array[place]
-
-
-def _open_to_write(path: Path) -> _Target:
-    """Open the zarr array in a folder; every chunk will be written, also where it is all fill value."""
-    import zarr
-
-    if int(zarr.__version__.partition(".")[0]) < 3:
-        return _Target(zarr.open_array(str(path), mode="r+", write_empty_chunks=True), path)
-    with zarr.config.set({"array.write_empty_chunks": True}):  # its config= is for new arrays alone
-        return _Target(zarr.open_array(str(path), mode="r+", zarr_format=2), path)
-
-
 def _store(array: Encoded, target: Any, folder: Path, now: bool) -> Any:
     """Compute an array into its target, or return what will do so. Progress is told by the files that are there."""
     import dask.array as da
@@ -125,11 +100,8 @@ def _store(array: Encoded, target: Any, folder: Path, now: bool) -> Any:
         return da.store(array.values, target, lock=False, compute=True)
 
 
-def _write(values: Any, target: Any) -> None:
+def _write(values: Any, target: ChunkFiles) -> None:
     """Write values in memory chunk by chunk in threads: blosc gives the same bytes there each time."""
-    import dask.array as da
-
-    if not target.ndim or 0 in target.shape or values.dtype.kind == "O":
-        target[...] = values
-        return
-    da.from_array(values, chunks=target.chunks).store(target, lock=False, scheduler="threads")
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(lambda box: target.__setitem__(box, values[box]), boxes(target.shape, target.chunks)):
+            pass
