@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.arrays.encoding import EncodedGroup
+from minian_vc.arrays.live_files import LiveFiles
 from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.coherence import UNIT, Alignment, align
 from minian_vc.errors import ConflictError
@@ -66,15 +67,15 @@ def open_saved(group: EncodedGroup, folder: Path) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        As :func:`open_array`. Its dask name is new: a cluster that keeps the values of an older array folder of
-        that path does not take them for this one's.
+        As :func:`open_array`, for as long as the folder is not saved again. Its dask name is new: a cluster that
+        keeps the values of an older array folder of that path does not take them for this one's.
     """
     import xarray as xr
-    import zarr
 
+    files = LiveFiles(str(folder), group.array.name)
     variables = {}
     for each in (group.array, *group.coordinates):
-        stored = zarr.open_array(str(folder / each.name), mode="r")
+        stored = open_zarr_array(files, each.name)
         is_lazy = each is group.array or hasattr(each.values, "dask")
         new_name = f"{each.name}-{os.urandom(8).hex()}"
         values = _lazy(stored, each.stored.chunks, new_name) if is_lazy else stored[...]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from minian_vc.arrays.live_files import LiveFiles
 from minian_vc.arrays.opening import open_array, open_side_by_side, open_together
 from minian_vc.audit import audit
 from minian_vc.audit.numbering import is_kept
 from minian_vc.errors import BusyError, ConflictError, InvalidInputError, NotFoundError, UnreadableError
-from minian_vc.facts import ArrayFacts, ArrayFiles, DatasetFacts
-from minian_vc.inspection import as_version
+from minian_vc.facts import ArrayFacts, DatasetFacts
+from minian_vc.inspection import FilesOnDisk, as_version
 from minian_vc.model import ArrayVersion
 from minian_vc.names import near
 
@@ -46,13 +47,19 @@ def load_side_by_side(facts: DatasetFacts, names: Sequence[str]) -> dict[str, xr
 
 def _versions(
     facts: DatasetFacts, chosen: Sequence[ArrayFacts]
-) -> tuple[list[ArrayVersion], Callable[[ArrayVersion], ArrayFiles]]:
+) -> tuple[list[ArrayVersion], Callable[[ArrayVersion], Mapping[str, bytes]]]:
     """Return arrays as what can be opened, and where the files of each are."""
     if not chosen:
         raise NotFoundError(f"There is no array to load in {facts.where}.", f"See: minian-vc check '{facts.where}'")
     versions = [as_version(array) for array in _unchanged(facts, chosen)]
-    files = {version.name: array.files for version, array in zip(versions, chosen, strict=True)}
+    files = {version.name: _lasting(array, version) for version, array in zip(versions, chosen, strict=True)}
     return versions, lambda version: files[version.name]
+
+
+def _lasting(array: ArrayFacts, version: ArrayVersion) -> Mapping[str, bytes]:
+    """Return files that stay what they are, or say that they did not."""
+    files = array.files
+    return LiveFiles(files.path, version.variable) if isinstance(files, FilesOnDisk) else files
 
 
 def load_each(facts: DatasetFacts) -> dict[str, xr.DataArray]:
@@ -68,8 +75,8 @@ def load_each(facts: DatasetFacts) -> dict[str, xr.DataArray]:
     broken = [array for array in facts.arrays if array.kind in ("broken", "format-3")]
     if broken:
         raise UnreadableError(f"{broken[0].name} in {facts.where} cannot be opened.", "Check the dataset to see why.")
-    versions = [(as_version(array), array.files) for array in _unchanged(facts, facts.readable)]
-    return {version.name: open_array(version, files) for version, files in versions}
+    versions = [(as_version(array), array) for array in _unchanged(facts, facts.readable)]
+    return {version.name: open_array(version, _lasting(array, version)) for version, array in versions}
 
 
 def _named(facts: DatasetFacts, names: Sequence[str]) -> list[ArrayFacts]:

@@ -1,0 +1,80 @@
+"""A lazy array whose folder was saved again since: an error, never the other version's values or NaN."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from conftest import put_stage, tree
+
+import minian_vc as mvc
+from minian_vc import save_minian
+from minian_vc.errors import BusyError
+
+pytestmark = pytest.mark.filterwarnings("ignore::minian_vc.LeftOutWarning", "ignore:.*:UserWarning")
+
+
+@pytest.fixture
+def dataset(stages: Path, tmp_path: Path) -> Path:
+    """A run after the first temporal update."""
+    return put_stage(stages, "stage-02-first-temporal", tmp_path)
+
+
+OPENED: dict[str, Callable[[Path], xr.DataArray]] = {
+    "open_minian": lambda folder: mvc.open_minian(folder)["C"],
+    "open_minian, dict": lambda folder: mvc.open_minian(folder, return_dict=True)["C"],
+    "check": lambda folder: mvc.check(folder).load(["C"])["C"],
+    "save_minian": lambda folder: save_minian(
+        mvc.open_minian(folder, return_dict=True)["C"] * 1, folder, overwrite=True
+    ),
+}
+
+
+@pytest.fixture(params=OPENED.values(), ids=OPENED)
+def opened(request: pytest.FixtureRequest, dataset: Path) -> xr.DataArray:
+    """C, lazy, in each way that there is."""
+    return request.param(dataset)
+
+
+def test_it_cannot_be_computed_any_more(opened: xr.DataArray, dataset: Path) -> None:
+    """Fewer units were saved in its place: two thirds of it would be NaN."""
+    save_minian(opened.isel(unit_id=slice(3)), dataset, overwrite=True)
+    with pytest.raises(BusyError, match="was saved again since it was opened"):
+        opened.compute()
+    with pytest.raises(BusyError):
+        pickle.loads(pickle.dumps(opened)).compute()  # noqa: S301 (our own bytes), as a worker would
+
+
+def test_it_cannot_be_saved_over_what_replaced_it(opened: xr.DataArray, dataset: Path) -> None:
+    """The version that is there stays."""
+    save_minian(opened.isel(unit_id=slice(3)), dataset, overwrite=True)
+    before = tree(dataset)
+    with pytest.raises(BusyError):
+        save_minian(opened, dataset, overwrite=True)
+    assert tree(dataset) == before
+
+
+def test_other_values_in_equal_chunks_are_not_taken_for_its_own(opened: xr.DataArray, dataset: Path) -> None:
+    """The grid is the same, and every chunk is there."""
+    save_minian(opened * 2, dataset, overwrite=True)
+    with pytest.raises(BusyError):
+        opened.compute()
+
+
+def test_a_chunk_that_never_was_there_still_reads_as_the_fill_value(dataset: Path) -> None:
+    """That is another thing, which check tells."""
+    (dataset / "C.zarr/C/0.0").unlink()
+    array = mvc.open_minian(dataset, return_dict=True)["C"]
+    assert np.isnan(array.isel(unit_id=0).values).all()
+    assert not np.isnan(array.isel(unit_id=1).values).any()
+
+
+def test_other_arrays_may_be_saved_meanwhile(opened: xr.DataArray, dataset: Path) -> None:
+    """Only its own folder counts; and it may be computed as often as one likes."""
+    values = opened.values
+    save_minian(opened.rename("D"), dataset)
+    np.testing.assert_array_equal(opened.values, values)
