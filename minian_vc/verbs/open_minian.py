@@ -34,6 +34,7 @@ def open_minian(
     xarray.Dataset or dict of str to xarray.DataArray
         Lazy: dask-backed with the stored chunks. As a Dataset, arrays are on their common units, in one order; copies
         of earlier steps (``A_init``, ``C_new``, ``A_mrg``) are left out, and a ``LeftOutWarning`` says what else was.
+        Computing an array whose folder was saved again since raises BusyError.
 
     Raises
     ------

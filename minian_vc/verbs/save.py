@@ -77,8 +77,8 @@ def save_minian(
     Returns
     -------
     xarray.DataArray or dask.delayed.Delayed
-        The saved array, lazy: dask-backed with the stored chunks, values as stored. With ``compute=False`` a Delayed
-        whose value is the path of the array's folder.
+        The saved array, lazy: dask-backed with the stored chunks, values as stored; computing it once the folder was
+        saved again raises BusyError. With ``compute=False`` a Delayed whose value is the path of the array's folder.
 
     Raises
     ------

@@ -170,8 +170,9 @@ def test_beside_a_torn_array_the_saved_one_alone_is_recorded(dataset: Path) -> N
 def test_what_is_returned_does_not_depend_on_recording(dataset: Path) -> None:
     """The array as it lies in the folder."""
     plain = save_minian(traces().rename("C"), dataset)
+    values = plain.values
     recorded = save_minian(traces().rename("C"), dataset, overwrite=True, tag="one")
-    np.testing.assert_array_equal(plain.values, recorded.values)
+    np.testing.assert_array_equal(values, recorded.values)
     assert plain.chunks == recorded.chunks
     assert json.loads((dataset / "C.zarr/.zattrs").read_text()) == {}
     with warnings.catch_warnings():
