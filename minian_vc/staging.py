@@ -21,7 +21,7 @@ from minian_vc.swap import recover
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["KEPT", "SAVING", "drop_stage", "is_abandoned", "keep_stage", "make_stage", "put_in_order"]
+__all__ = ["KEPT", "SAVING", "drop_stage", "is_abandoned", "keep_stage", "make_stage", "new_stage", "put_in_order"]
 
 SAVING = ".minian_vc-saving"
 KEPT = "kept-"
@@ -32,27 +32,28 @@ _locks: dict[Path, int] = {}
 _dropped: set[Path] = set()
 
 
-def make_stage(dataset: Path) -> Path:
-    """Return a new folder for one save, on the dataset's volume; :func:`drop_stage` removes it.
+def new_stage(dataset: Path) -> Path:
+    """Return where one save may write; :func:`make_stage` makes the folder and :func:`drop_stage` removes it."""
+    return dataset.parent / SAVING / f"{_host()}-{os.getpid()}-{os.urandom(6).hex()}"
+
+
+def make_stage(stage: Path, dataset: Path) -> None:
+    """Make the folder for one save of a dataset.
 
     Raises
     ------
     StorageError
         It cannot be made there, or the dataset is on another volume than its parent.
     """
-    home = dataset.parent / SAVING
-    stage = home / f"{_host()}-{os.getpid()}-{os.urandom(6).hex()}"
-    with durable.storage_errors("make a folder for the save beside the dataset", home):
+    with durable.storage_errors("make a folder for the save beside the dataset", stage.parent):
         _locks[stage] = _make(stage)
         _lock(_locks[stage])
         put_in_order(dataset.parent)
-    if dataset.is_dir() and dataset.stat().st_dev != home.stat().st_dev:
-        drop_stage(stage)
+    if dataset.is_dir() and dataset.stat().st_dev != stage.stat().st_dev:
         raise StorageError(
             f"{dataset} is on another volume than its parent: a save beside it could not be put in place in one step.",
             "Nothing was saved. Give a folder inside that volume.",
         )
-    return stage
 
 
 def drop_stage(stage: Path) -> None:

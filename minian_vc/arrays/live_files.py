@@ -37,8 +37,12 @@ class LiveFiles(Mapping[str, bytes]):
 
     def __init__(self, folder: str, variable: str) -> None:
         self._folder = os.path.abspath(folder)  # noqa: PTH100 (workers stand elsewhere, and links stay links)
-        self._chunks = f"{self._folder}/{variable}"
+        self._variable = variable
         self._opened = self._stamp()
+
+    def moved_to(self, folder: str) -> None:
+        """Read the same files from another place from now on: the whole array folder was renamed."""
+        self._folder = os.path.abspath(folder)  # noqa: PTH100
 
     def __getitem__(self, key: str) -> bytes:
         try:
@@ -65,7 +69,7 @@ class LiveFiles(Mapping[str, bytes]):
 
     def _stamp(self) -> Stamp:
         try:
-            found = os.stat(self._chunks)  # noqa: PTH116
+            found = os.stat(f"{self._folder}/{self._variable}")  # noqa: PTH116
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns

@@ -10,11 +10,9 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.arrays.encoding import EncodedGroup
-from minian_vc.arrays.live_files import LiveFiles
 from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.coherence import UNIT, Alignment, align
 from minian_vc.errors import ConflictError
@@ -61,8 +59,8 @@ def open_array(array: ArrayVersion, files: Mapping[str, bytes]) -> xr.DataArray:
     return _decoded(array.name, xr.Variable(array.dims, data, _attributes(variable)), coordinates)
 
 
-def open_saved(group: EncodedGroup, folder: Path) -> xr.DataArray:
-    """Open an array folder that was just written.
+def open_saved(group: EncodedGroup, files: Mapping[str, bytes]) -> xr.DataArray:
+    """Open an array folder that was just written, from its files.
 
     Returns
     -------
@@ -72,7 +70,6 @@ def open_saved(group: EncodedGroup, folder: Path) -> xr.DataArray:
     """
     import xarray as xr
 
-    files = LiveFiles(str(folder), group.array.name)
     variables = {}
     for each in (group.array, *group.coordinates):
         stored = open_zarr_array(files, each.name)

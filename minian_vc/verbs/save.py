@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from minian_vc import durable
 from minian_vc.arrays.encoding import EncodedGroup, encode
+from minian_vc.arrays.live_files import LiveFiles
 from minian_vc.arrays.opening import open_saved
 from minian_vc.arrays.writing import Writing, plan_writing, write_metadata
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, StorageError
 from minian_vc.names import check_array_name
-from minian_vc.staging import drop_stage, keep_stage, make_stage
+from minian_vc.staging import drop_stage, keep_stage, make_stage, new_stage
 from minian_vc.swap import put_in_place
 from minian_vc.verbs.record_saved import record_saved, refuse_to_record
 from minian_vc.working_folder.scan import list_files
@@ -117,9 +118,9 @@ def save_minian(
     if recorded:
         refuse_to_record(where, tag, move=overwrite)
     group = encode(var, _from_folders(dpath, meta_dict), chunks)
-    saving = _Saving(group, where, live)
+    saving = _Saving(group, where, live, new_stage(where))
     with saving.undone_on_error():
-        saving.stage = make_stage(where)
+        make_stage(saving.stage, where)
         _refuse(live, overwrite=overwrite)  # a killed save may just have been completed
         (saving.stage / "scratch").mkdir()
         write_metadata(group, saving.folder)
@@ -129,10 +130,10 @@ def save_minian(
             import dask
 
             return dask.delayed(_finish)(saving, writing, result, dask_key_name=f"save-{name}-{os.urandom(8).hex()}")
-        saving.finish(writing, result)
+        saved = saving.finish(writing, result)
     if recorded:
         _record(where, name, tag)
-    return open_saved(group, live)
+    return saved
 
 
 def _record(dataset: Path, name: str, tag: str | None) -> None:
@@ -150,12 +151,13 @@ class _Saving:
     group: EncodedGroup
     dataset: Path
     live: Path
-    stage: Path | None = None
+    stage: Path
     inode: int | None = None  # of the new folder, wherever it lies
+    kept: bool = False  # it is whole, and could not be put in place: the user's to move
 
     @property
     def folder(self) -> Path:
-        return (self.stage or self.dataset) / self.live.name
+        return self.stage / self.live.name
 
     @contextlib.contextmanager
     def undone_on_error(self) -> Iterator[None]:
@@ -163,7 +165,7 @@ class _Saving:
         try:
             yield
         except BaseException as error:
-            if self.stage is not None:
+            if not self.kept:
                 drop_stage(self.stage)
             if isinstance(error, OSError) and not isinstance(error, MinianVCError) and error.errno in durable.FULL:
                 raise StorageError(
@@ -176,24 +178,29 @@ class _Saving:
                 error.add_note(f"minian_vc: the save did not take place; {self.live} {there}.")
             raise
 
-    def finish(self, writing: Writing, result: Any) -> None:
-        """Do what is left when the values are computed, and put the folder in place."""
-        if self.stage is None:
-            return
+    def finish(self, writing: Writing, result: Any) -> xr.DataArray:
+        """Do what is left when the values are computed, and put the folder in place; return it opened.
+
+        It is opened before: as soon as it is in place, another process may replace it.
+        """
         writing.finish(result)
         self._refuse_incomplete()
         durable.flush_tree(self.folder)
+        files = LiveFiles(str(self.folder), self.group.array.name)
+        saved = open_saved(self.group, files)
         self.inode = self.folder.stat().st_ino
         sys.audit(REPLACE, str(self.live))
         try:
             put_in_place(self.folder, self.live, self.stage)
         except StorageError as error:
-            kept, self.stage = keep_stage(self.stage), None
+            self.kept, kept = True, keep_stage(self.stage)
             raise StorageError(
                 error.message,
                 f"What was there is as it was. The new version is whole, in {kept / self.live.name}: move it by hand.",
             ) from error
+        files.moved_to(str(self.live))
         drop_stage(self.stage)
+        return saved
 
     def _is_in_place(self) -> bool:
         return self.live.exists() and self.live.stat().st_ino == self.inode

@@ -14,6 +14,7 @@ from conftest import put_stage, tree
 import minian_vc as mvc
 from minian_vc import save_minian
 from minian_vc.errors import BusyError
+from minian_vc.swap import put_in_place
 
 pytestmark = pytest.mark.filterwarnings("ignore::minian_vc.LeftOutWarning", "ignore:.*:UserWarning")
 
@@ -47,6 +48,23 @@ def test_it_cannot_be_computed_any_more(opened: xr.DataArray, dataset: Path) -> 
         opened.compute()
     with pytest.raises(BusyError):
         pickle.loads(pickle.dumps(opened)).compute()  # noqa: S301 (our own bytes), as a worker would
+
+
+def test_a_save_overtaken_by_another_was_a_save_all_the_same(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may replace the array as soon as it is in place."""
+    first, second = (mvc.open_minian(dataset, return_dict=True)["C"].compute() * by for by in (2, 3))
+
+    def overtaken(*arguments: Path) -> None:
+        monkeypatch.undo()
+        put_in_place(*arguments)
+        save_minian(second, dataset, overwrite=True)
+
+    monkeypatch.setattr("minian_vc.verbs.save.put_in_place", overtaken)
+    saved = save_minian(first, dataset, overwrite=True)
+    assert saved.dims == first.dims
+    with pytest.raises(BusyError):
+        saved.compute()
+    np.testing.assert_array_equal(mvc.open_minian(dataset, return_dict=True)["C"], second)
 
 
 def test_it_cannot_be_saved_over_what_replaced_it(opened: xr.DataArray, dataset: Path) -> None:

@@ -199,7 +199,7 @@ def test_what_a_killed_save_left_is_told(lab: Path) -> None:
     def left() -> list[str]:
         return [finding.code for finding in look(lab).findings["leftovers"]]
 
-    running = staging.make_stage(lab / "s1")
+    staging.make_stage(running := staging.new_stage(lab / "s1"), lab / "s1")
     assert left() == []
     dead = running.with_name(f"{running.name.rpartition('-')[0].rpartition('-')[0]}-99999999-0123456789ab")
     (dead / "C.zarr").mkdir(parents=True)

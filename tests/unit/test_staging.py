@@ -52,7 +52,7 @@ def test_a_swap_of_two_renames_is_completed(stages: Path, tmp_path: Path, come_b
 def test_what_runs_or_is_kept_is_left_alone(stages: Path, tmp_path: Path) -> None:
     """A save of this process, one of another computer, and a version that could not be put in place."""
     dataset = put_stage(stages, "stage-02-first-temporal", tmp_path)
-    mine = staging.make_stage(dataset)
+    staging.make_stage(mine := staging.new_stage(dataset), dataset)
     others = mine.with_name(f"another_host-{GONE}-0123456789ab")
     kept = mine.with_name(f"{staging.KEPT}{staging._host()}-{GONE}-0123456789ab")
     for stage in (others, kept):
@@ -69,7 +69,7 @@ def test_what_runs_or_is_kept_is_left_alone(stages: Path, tmp_path: Path) -> Non
 def test_a_lock_that_is_held_tells_a_save_of_another_container(stages: Path, tmp_path: Path) -> None:
     """Its process has a number that is none here."""
     dataset = tmp_path / INTERMEDIATE
-    mine = staging.make_stage(dataset)
+    staging.make_stage(mine := staging.new_stage(dataset), dataset)
     seen = mine.with_name(f"{staging._host()}-{GONE}-{mine.name.rpartition('-')[2]}")
     mine.rename(seen)
     assert not staging.is_abandoned(seen)
