@@ -14,6 +14,7 @@ from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall, recall_from
 from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
+from minian_vc.export import exporting
 from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
@@ -449,6 +450,63 @@ class Dataset:
         if whole:
             return restore.restore_checkpoint(self.repository, self._row, whole[0])
         return restore.restore_arrays(self.repository, self._row, arrays, as_name=as_)
+
+    # -- taking out ------------------------------------------------------------------------------
+
+    def export(
+        self,
+        *specs: str,
+        format: str,  # noqa: A002 (what everybody calls it)
+        out: str | Path,
+        force: bool = False,
+        **options: Any,
+    ) -> exporting.Exported:
+        """Write a version in another format, with its identity inside. What goes out is checked first.
+
+        Parameters
+        ----------
+        *specs : str
+            ``"@first_iteration"`` for a whole checkpoint, or arrays of one checkpoint by name:
+            ``"A@first_iteration", "C@first_iteration"``. Without names, arrays that do not go with the others are left
+            out, as in :meth:`resume`.
+        format : str
+            One of those in the table of docs/export.md, such as ``"netcdf"``.
+        out : str or Path
+            The file or folder to write. It appears when it is whole.
+        force : bool
+            Replace what an earlier export wrote there.
+        **options
+            The format's own options; see docs/export.md.
+
+        Returns
+        -------
+        Exported
+            What was written, and which units were left out.
+
+        Raises
+        ------
+        AlreadyExistsError
+            Something is at ``out``, and ``force`` is false; or it is a folder that no export made.
+        ConflictError
+            The arrays do not belong together.
+        EnvironmentUnfitError
+            A package that the format needs is not installed; the message names the extra.
+        InvalidInputError
+            There is no such format or option, or arrays of several checkpoints are named.
+        NotFoundError
+            There is no such revision or array, it was recorded without its bytes, or there is no folder for ``out``.
+        StorageError
+            The disk is full or read-only; nothing of it stays.
+
+        Warns
+        -----
+        LeftOutWarning
+            Units were left out.
+        UserWarning
+            Arrays were left out, or an array lacks chunks.
+        """
+        found = [self.find(spec) for spec in specs]
+        return exporting.export(self.repository, self._row, found, Path(out), format, force=force, options=options)
 
     # -- dropping ------------------------------------------------------------------------------
 

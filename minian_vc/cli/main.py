@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from minian_vc.cli import check, doctor, look, maintain, record
+from minian_vc.cli import check, doctor, export, look, maintain, record
 from minian_vc.cli.demo import demo
 from minian_vc.cli.output import print_error
 from minian_vc.errors import MinianVCError, StorageError
@@ -30,7 +30,15 @@ def cli() -> None:
     """
 
 
-for command in (*record.COMMANDS, *look.COMMANDS, *check.COMMANDS, *doctor.COMMANDS, *maintain.COMMANDS, demo):
+for command in (
+    *record.COMMANDS,
+    *look.COMMANDS,
+    *check.COMMANDS,
+    *export.COMMANDS,
+    *doctor.COMMANDS,
+    *maintain.COMMANDS,
+    demo,
+):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.audit.numbering import is_kept, outdated, unused_merge
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.chunk_specs import Chk, recall_from
-from minian_vc.facts import ArrayFacts
+from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.inspection import FilesOnDisk, look_at_array
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.repository import Repository
@@ -24,7 +24,7 @@ from minian_vc.working_folder.scan import list_files
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["chk_at", "resume"]
+__all__ = ["chk_at", "going_together", "resume"]
 
 
 def resume(
@@ -53,9 +53,7 @@ def resume(
     facts = replace(facts, arrays=tuple(found[a.name] or a for a in facts.arrays))
     gone = {name for name, look in found.items() if look is None}
     if names is None:
-        old = set(outdated(facts))
-        names = [a.name for a in facts.readable if is_kept(facts, a) and a.name not in old | gone]
-        _say_left_out(gone, old, unused_merge(facts))
+        names = going_together(facts, gone)
     refuse_without_bytes([array for array in checkpoint.arrays if array.name in gone.intersection(names)])
     return load_side_by_side(facts, names)
 
@@ -76,6 +74,16 @@ def _look(repository: Repository, working: WorkingFolder, version: ArrayVersion)
     if not files or working.records.manifest_of(version.folder, files, with_bytes=False) != version.manifest:
         return None
     return look_at_array(version.folder, FilesOnDisk(str(folder)), manifest=version.manifest)
+
+
+def going_together(facts: DatasetFacts, gone: set[str]) -> list[str]:
+    """Return the arrays of a checkpoint that are meant to be used together; say which are left out.
+
+    That is all but those whose bytes are ``gone``, the copies of earlier steps, and arrays from before the last merge.
+    """
+    old = set(outdated(facts))
+    _say_left_out(gone, old, unused_merge(facts))
+    return [a.name for a in facts.readable if is_kept(facts, a) and a.name not in old | gone]
 
 
 def _say_left_out(gone: set[str], old: set[str], merged: Sequence[str]) -> None:

@@ -1,0 +1,69 @@
+"""The command that takes versions out into other formats: export."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import click
+
+from minian_vc.cli.output import as_json, print_json, size
+from minian_vc.cli.targets import current_folder, dataset_option, find_dataset
+from minian_vc.export.formats import FORMATS
+
+__all__ = ["COMMANDS"]
+
+OPTIONS = (  # of the formats; one that is not given is not passed on
+    click.option("--compression", type=click.IntRange(0, 9), help="netcdf: zlib's level, 0 for none."),
+    click.option("--engine", type=click.Choice(["h5netcdf", "netcdf4"]), help="netcdf: the package that writes."),
+)
+
+
+def _with_options(command: Any) -> Any:
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC…")
+@click.argument("out")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The format.")
+@click.option("--force", is_flag=True, help="Replace what an earlier export wrote to OUT.")
+@_with_options
+@dataset_option
+@as_json
+def export(
+    specs: tuple[str, ...], out: str, form: str, force: bool, dataset: str | None, json_: bool, **options: Any
+) -> None:
+    """Write versions of one checkpoint to OUT in another format, with their identity inside.
+
+    C@first_iteration takes one array, @first_iteration the whole checkpoint. What goes out is checked first.
+    """
+    found = find_dataset(dataset)
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        done = found.export(*specs, format=form, out=current_folder() / out, force=force, **given)
+    said = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
+    if json_:
+        print_json(
+            {
+                "dataset": found.name,
+                "checkpoint": done.checkpoint,
+                "path": str(done.path),
+                "sidecar": done.sidecar and str(done.sidecar),
+                "format": done.format,
+                "arrays": list(done.arrays),
+                "left_out": dict(done.left_out),
+                "nbytes": done.nbytes,
+                "warnings": said,
+            }
+        )
+        return
+    for text in said:
+        click.echo(f"Warning: {text}", err=True)
+    click.echo(f"Wrote {done.path}: {', '.join(done.arrays)} of @{done.checkpoint[7:17]}, {size(done.nbytes)}.")
+
+
+COMMANDS = (export,)

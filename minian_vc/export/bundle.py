@@ -1,0 +1,102 @@
+"""What goes out: arrays of one checkpoint on common units, lazy, and who they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from minian_vc.model import ArrayVersion, Checkpoint
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["KEY", "Bundle", "identity_of"]
+
+KEY = "minian_vc"  # the identity's name inside an export
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Arrays of one checkpoint, checked and opened together.
+
+    Attributes
+    ----------
+    together : xarray.Dataset
+        Lazy: dask-backed with the stored chunks; arrays with ``unit_id`` are on their common units, in one order.
+        Without attributes.
+    identity : dict
+        Plain JSON: what :func:`identity_of` gives.
+    """
+
+    together: xr.Dataset
+    identity: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """The arrays' names, as they were recorded."""
+        return [str(name) for name in self.together.data_vars]
+
+    @property
+    def only(self) -> xr.DataArray:
+        """The one array, for formats that take no more."""
+        (name,) = self.names
+        return self.together[name]
+
+    @cached_property
+    def text(self) -> str:
+        """The identity as JSON, the same each time."""
+        return json.dumps(self.identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The identity as text attributes, for formats that have some: all of it, and what people look for first."""
+        shown = {name: self.identity[name] for name in ("checkpoint", "session", "animal")}
+        if self.identity["tags"]:
+            shown["tag"] = ", ".join(self.identity["tags"])
+        return {KEY: self.text, **{name: str(value) for name, value in shown.items() if value is not None}}
+
+
+def identity_of(checkpoint: Checkpoint, arrays: Sequence[ArrayVersion], dataset: str) -> dict[str, Any]:
+    """Return who some arrays of a checkpoint are: plain JSON that does not depend on when or where it is exported.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The checkpoint.
+    arrays : sequence of ArrayVersion
+        Those that go out.
+    dataset : str
+        The dataset's path below the repository's root.
+    """
+    return {
+        "checkpoint": checkpoint.id,
+        "tags": sorted(checkpoint.tags),
+        "message": checkpoint.message,
+        "author": checkpoint.author,
+        "created_at": checkpoint.created_at,
+        "dataset": dataset,
+        "session": _common(array.session for array in arrays),
+        "animal": _common(array.animal for array in arrays),
+        "arrays": {array.name: _array(array) for array in arrays},
+        "provenance": dict(checkpoint.provenance),
+    }
+
+
+def _array(array: ArrayVersion) -> dict[str, Any]:
+    return {
+        "manifest": array.manifest,
+        "dims": list(array.dims),
+        "shape": list(array.shape),
+        "dtype": array.dtype,
+        "chunks": dict(array.chunks),
+        "unit_ids": None if array.unit_ids is None else list(array.unit_ids),
+    }
+
+
+def _common(values: Any) -> str | None:
+    """Return the one value that all have, or None."""
+    found = {value for value in values if value is not None}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,94 @@
+"""The formats: where each is written, what it takes, and what it needs installed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minian_vc.errors import EnvironmentUnfitError, InvalidInputError
+from minian_vc.names import near
+
+__all__ = ["FORMATS", "Format", "find_format"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes
+    ----------
+    name : str
+        What ``--format`` calls it.
+    module : str
+        The module of this package whose ``write(bundle, path, *, option=…)`` writes it.
+    what : str
+        What it is, in a few words.
+    function : str
+        The function's name in that module.
+    folder : bool
+        It is a folder, else a file.
+    one_array : bool
+        It holds one array, else any number.
+    sidecar : bool
+        It has no place for the identity: that lies in a file beside it.
+    extra : str, optional
+        The extra of minian_vc that brings what it needs.
+    """
+
+    name: str
+    module: str
+    what: str
+    function: str = "write"
+    folder: bool = False
+    one_array: bool = False
+    sidecar: bool = False
+    extra: str | None = None
+
+    @property
+    def write(self) -> Callable[..., None]:
+        """The function that writes it; its keyword-only parameters are the format's options."""
+        found: Callable[..., None] = getattr(importlib.import_module(f"minian_vc.export.{self.module}"), self.function)
+        return found
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that the format has not.
+
+        Raises
+        ------
+        InvalidInputError
+            There is such an option.
+        """
+        parameters = inspect.signature(self.write).parameters.values()
+        known = [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+        for name in options:
+            if name not in known:
+                has = f"It has {', '.join(known)}." if known else "It has none."
+                raise InvalidInputError(
+                    f"The format {self.name} has no option {name!r}.", f"Nothing was written. {has}"
+                )
+
+    def needs(self, package: str) -> EnvironmentUnfitError:
+        """Return the error for a package that is not installed."""
+        return EnvironmentUnfitError(
+            f"Exporting to {self.name} needs {package}, which is not installed.",
+            f'Nothing was written. pip install "minian_vc[{self.extra}]"',
+        )
+
+
+FORMATS = {each.name: each for each in (Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),)}
+
+
+def find_format(name: str) -> Format:
+    """Return a format by name.
+
+    Raises
+    ------
+    InvalidInputError
+        There is none.
+    """
+    if name not in FORMATS:
+        raise InvalidInputError(f"There is no format {name!r}.", near(name, FORMATS))
+    return FORMATS[name]

@@ -1,0 +1,126 @@
+"""Where an export goes: written beside, moved when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from minian_vc import durable
+from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
+from minian_vc.export.bundle import KEY
+from minian_vc.repository import FOLDER, dataset_above
+from minian_vc.staging import drop_stage, make_stage, new_stage
+from minian_vc.swap import put_in_place
+
+__all__ = ["put_beside", "refuse_place", "sidecar"]
+
+LITTLE = 1 << 20  # bytes below which a disk is full
+
+
+def sidecar(path: Path) -> Path:
+    """Return where the identity of a file without a place for it lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def refuse_place(out: Path, *, folder: bool, force: bool, with_sidecar: bool = False) -> None:
+    """Refuse what stands in the way of an export before anything is computed.
+
+    Raises
+    ------
+    AlreadyExistsError
+        Something is there, and ``force`` is false; or it is not for us to replace.
+    InvalidInputError
+        It lies in a dataset or in a repository's own folder.
+    NotFoundError
+        The folder that is to hold it is not there.
+    """
+    nothing = "Nothing was written."
+    if not out.parent.is_dir():
+        raise NotFoundError(f"There is no folder {out.parent}.", f"{nothing} Make it, or check the path.")
+    inside = next((each for each in (out, *out.parents) if each.name == FOLDER), None) or dataset_above(out)
+    if inside is not None:
+        raise InvalidInputError(
+            f"{out} lies in {inside}, where nothing else may lie.", f"{nothing} Choose a path outside."
+        )
+    for each in (out, sidecar(out)) if with_sidecar else (out,):
+        if (each.exists() or each.is_symlink()) and not force:
+            raise AlreadyExistsError(f"{each} is there already.", f"{nothing} --force (force=True) replaces it.")
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_symlink() or out.is_dir() is not folder:
+        raise AlreadyExistsError(
+            f"{out} is a {'link' if out.is_symlink() else 'folder' if out.is_dir() else 'file'}, "
+            f"and a {'folder' if folder else 'file'} is to be written.",
+            f"{nothing} Remove it, or choose another path.",
+        )
+    if folder and any(out.iterdir()) and not _is_export(out):
+        raise AlreadyExistsError(
+            f"{out} holds something that is no export of minian_vc.", f"{nothing} Remove it, or choose another path."
+        )
+
+
+def _is_export(folder: Path) -> bool:
+    """Tell whether a folder, or each array folder in it, says of itself that we wrote it."""
+    if any(_is_ours(folder / name) for name in (".zattrs", "zarr.json")):
+        return True
+    arrays = [entry for entry in folder.iterdir() if entry.is_dir()]
+    return bool(arrays) and all(_is_ours(array / ".zattrs") for array in arrays)
+
+
+def _is_ours(attributes: Path) -> bool:
+    try:
+        document = json.loads(attributes.read_bytes())
+        return KEY in document or KEY in document.get("attributes", {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+
+
+@contextlib.contextmanager
+def put_beside(out: Path) -> Iterator[Path]:
+    """Give a path to write a file or folder to; when the block ends, put it in place, and its sidecar.
+
+    If the block fails, nothing of it stays, and what was at ``out`` is as it was.
+
+    Raises
+    ------
+    StorageError
+        The disk is full, read-only or gone.
+    """
+    stage = new_stage(out)
+    try:
+        make_stage(stage, out)
+        staged = stage / out.name
+        yield staged
+        durable.flush_tree(stage)
+        with durable.storage_errors("put the export in place", out):
+            _put_in_place(staged, out, stage)
+    except Exception as error:
+        if isinstance(error, MinianVCError) or not _is_full(error, out.parent):
+            raise
+        raise StorageError(
+            f"The disk is full: {out.name} could not be written in {out.parent}.",
+            "Nothing of it stays. Free some space, then export again.",
+        ) from error
+    finally:
+        drop_stage(stage)
+
+
+def _put_in_place(staged: Path, out: Path, stage: Path) -> None:
+    if staged.is_dir():
+        put_in_place(staged, out, stage)
+        return
+    if sidecar(staged).exists():  # first: a file that is there has one
+        sidecar(staged).replace(sidecar(out))
+    staged.replace(out)
+    durable.sync_folder(out.parent)
+
+
+def _is_full(error: Exception, where: Path) -> bool:
+    """Tell whether an error comes of a full disk: HDF5 says no more than that it failed."""
+    if isinstance(error, OSError) and error.errno in durable.FULL:
+        return True
+    with contextlib.suppress(OSError):
+        return durable.free_bytes(where) < LITTLE
+    return False
