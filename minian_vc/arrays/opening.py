@@ -85,7 +85,8 @@ def _lazy(stored: Any, chunks: tuple[int, ...], name: str) -> Any:
     import dask.array as da
     import numpy as np
 
-    meta = np.empty((0,) * len(stored.shape), dtype=stored.dtype)
+    plain = np.dtype(stored.dtype.str)  # zarr 3 says "<" where numpy says native, and netCDF4 warns of that
+    meta = np.empty((0,) * len(stored.shape), dtype=plain)
     return da.from_array(stored, chunks=tuple(max(1, n) for n in chunks), name=name, inline_array=True, meta=meta)
 
 
@@ -133,7 +134,7 @@ def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion]
 
     opened, plan = _on_common_units(arrays, files)
     try:
-        together = xr.merge(opened, join="exact", compat="no_conflicts", combine_attrs="drop")
+        together = xr.merge(opened, join="exact", compat="no_conflicts", combine_attrs="drop_conflicts")
     except ValueError as error:  # MergeError and AlignmentError are both
         raise ConflictError(
             f"The arrays do not belong together: {error}",

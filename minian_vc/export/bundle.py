@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,8 @@ def identity_of(checkpoint: Checkpoint, arrays: Sequence[ArrayVersion], dataset:
         "author": checkpoint.author,
         "created_at": checkpoint.created_at,
         "dataset": dataset,
-        "session": _common(array.session for array in arrays),
-        "animal": _common(array.animal for array in arrays),
+        "session": _common(array.session for array in checkpoint.arrays),  # MiniAn gives it to a few arrays only
+        "animal": _common(array.animal for array in checkpoint.arrays),
         "arrays": {array.name: _array(array) for array in arrays},
         "provenance": dict(checkpoint.provenance),
     }
@@ -96,7 +96,7 @@ def _array(array: ArrayVersion) -> dict[str, Any]:
     }
 
 
-def _common(values: Any) -> str | None:
-    """Return the one value that all have, or None."""
+def _common(values: Iterable[str | None]) -> str | None:
+    """Return the one value that all have who have any, or None."""
     found = {value for value in values if value is not None}
     return found.pop() if len(found) == 1 else None
