@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from minian_vc import names, provenance
+from minian_vc.arrays.netcdf_mirror import is_netcdf
 from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
@@ -445,6 +446,12 @@ class Dataset:
             raise InvalidInputError(
                 "A whole checkpoint is restored alone and under its own names.", "Nothing was changed."
             )
+        if to is None and self.path.is_file():
+            raise InvalidInputError(
+                f"{self.path} is a netCDF file: versions are not restored into it.",
+                f"Nothing was changed. Write one anew: minian-vc export SPEC {self.path.name} --format netcdf --force; "
+                "or restore into a folder with --to.",
+            )
         if to is not None:
             return restore.restore_to(self.repository, self._row, arrays or whole[0].arrays, Path(to), as_name=as_)
         if whole:
@@ -608,8 +615,10 @@ class Dataset:
         InvalidInputError
             The path is a file, lies in another dataset, or not below the repository's root.
         """
-        if path.is_file():
-            raise InvalidInputError(f"{path} is a file; a dataset is a folder of arrays.", "Nothing was changed.")
+        if path.is_file() and not is_netcdf(path):
+            raise InvalidInputError(
+                f"{path} is a file; a dataset is a folder of arrays, or a netCDF file.", "Nothing was changed."
+            )
         name = repository.relative(path)
         above = dataset_above(path)
         if above is not None:
@@ -626,7 +635,8 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
     Parameters
     ----------
     path : str or Path
-        The folder that ``save_minian`` writes to.
+        The folder that ``save_minian`` writes to; or a netCDF file, such as ``minian.nc``, whose data variables are
+        then the arrays.
     create : bool
         Make a repository in the folder's parent if there is none above it; the folder need not exist yet.
 
@@ -651,12 +661,12 @@ def open_dataset(path: str | Path, *, create: bool = False) -> Dataset:
             repository = Repository.create(folder.parent)
         return Dataset.at(repository, folder)
     dataset = Dataset.at(Repository.find(folder), folder)
-    if not folder.is_dir():
+    if not folder.exists():
         known = [row.path for row in dataset.repository.datasets()]
         if dataset.name not in known:
             hint = names.near(dataset.name, known) if known else "Check the path."
             raise NotFoundError(f"There is no folder {folder}.", hint)
-    elif not is_dataset(folder) and dataset.repository.dataset_row(dataset.name).latest is None:
+    elif folder.is_dir() and not is_dataset(folder) and dataset.repository.dataset_row(dataset.name).latest is None:
         below = [str(each) for each in datasets_below(folder)]
         raise InvalidInputError(
             f"{folder} is not a dataset: it has no arrays that save_minian wrote.",

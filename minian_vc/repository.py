@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import Connection
 
 from minian_vc import durable, names
+from minian_vc.arrays.netcdf_mirror import mirror
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.config import Config
@@ -207,9 +208,11 @@ class Repository:
         )
 
     def working_folder(self, path: str) -> WorkingFolder:
-        """Return the working folder of the dataset at a path below the root."""
-        records = self.folder / "working" / digest_of(path.encode()).removeprefix(PREFIX)[:16]
-        return WorkingFolder(self.root / path, records, self.objects)
+        """Return the working folder of the dataset at a path below the root: a netCDF file's is its mirror."""
+        key, folder = digest_of(path.encode()).removeprefix(PREFIX)[:16], self.root / path
+        if folder.is_file():
+            folder = mirror(folder, self.folder / "netcdf" / key, self.staging)
+        return WorkingFolder(folder, self.folder / "working" / key, self.objects)
 
     # -- history -------------------------------------------------------------------------------
 
