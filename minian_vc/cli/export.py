@@ -10,6 +10,7 @@ import click
 from minian_vc.cli.output import as_json, print_json, size
 from minian_vc.cli.targets import current_folder, dataset_option, find_dataset
 from minian_vc.export.formats import FORMATS
+from minian_vc.text import short
 
 __all__ = ["COMMANDS"]
 
@@ -63,7 +64,7 @@ def export(
         return
     for text in said:
         click.echo(f"Warning: {text}", err=True)
-    click.echo(f"Wrote {done.path}: {', '.join(done.arrays)} of @{done.checkpoint[7:17]}, {size(done.nbytes)}.")
+    click.echo(f"Wrote {done.path}: {', '.join(done.arrays)} of @{short(done.checkpoint)}, {size(done.nbytes)}.")
 
 
 COMMANDS = (export,)

@@ -71,7 +71,7 @@ def export(
     options: Mapping[str, Any],
 ) -> Exported:
     """Write what SPECs named to ``out``; see :meth:`minian_vc.Dataset.export`."""
-    form, out = find_format(format_name), out.absolute()
+    form, out = find_format(format_name), out.parent.resolve() / out.name
     form.check_options(options)
     refuse_place(out, folder=form.folder, force=force, with_sidecar=form.sidecar)
     chosen = bundle(repository, dataset, found)

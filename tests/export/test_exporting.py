@@ -159,6 +159,15 @@ def test_nothing_is_written_into_a_dataset(history: mvc.Dataset, root: Path, pla
     assert tree(root) == before
 
 
+def test_a_link_into_a_dataset_is_seen_through(history: mvc.Dataset, root: Path, out: Path) -> None:
+    """The path does not show it."""
+    (out / "link").symlink_to(root / INTERMEDIATE, target_is_directory=True)
+    before = tree(root)
+    with pytest.raises(InvalidInputError, match="where nothing else may lie"):
+        history.export("C" + FIRST, format="netcdf", out=out / "link/a.nc")
+    assert tree(root) == before
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_failed_export_leaves_nothing(
     history: mvc.Dataset, out: Path, monkeypatch: pytest.MonkeyPatch, code: int
