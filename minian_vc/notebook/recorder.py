@@ -79,9 +79,10 @@ class Recorder:
 
     def current(self) -> Dataset | None:
         """Return the watched dataset that was recorded last, or the only one there is."""
+        if self._last is not None:
+            return self._open(self._last)
         known = [path for path in self._watched if is_minian_dataset(path)]
-        path = self._last if self._last is not None else (known[0] if len(known) == 1 else None)
-        return None if path is None else self._open(path)
+        return self._open(known[0]) if len(known) == 1 else None
 
     # -- recording -----------------------------------------------------------------------------
 

@@ -240,6 +240,7 @@ def test_a_dataset_that_cannot_be_looked_at_is_said_once_and_the_others_recorded
     notebook.run("stock_save(traces(2), intpath)")
     assert notebook.err == ""
     assert values(opened(folder)) == [1.0, 2.0]
+    assert len(notebook.run("%mvc log")) == 2
 
 
 def test_a_repository_above_is_used_as_it_is(folder: Path) -> None:
