@@ -92,8 +92,9 @@ class _Walk:
         for key, item in items.items():
             name = clean_text(str(key))
             name = clean_text(repr(key)) if name in kept else name  # 1 and "1" are two keys
-            hidden = isinstance(item, str) and names_a_secret(name)
-            kept[name] = HIDDEN if hidden else self.visit(item)
+            kept[name] = self.visit(item)
+            if kept[name] is not None and not isinstance(kept[name], bool) and names_a_secret(name):
+                kept[name] = HIDDEN
             size += len(name) + _size(kept[name])
             if size > MAX_SIZE:
                 return None

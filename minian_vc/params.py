@@ -1,4 +1,4 @@
-"""Parameters of checkpoints: by dotted path, compared, and found again. Pure: JSON in, data out."""
+"""Parameters of checkpoints: compared, and found again. Pure: JSON in, data out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from enum import Enum
 from typing import Any
 
 from minian_vc.json_values import plain
+from minian_vc.param_paths import flatten, nodes
 
-__all__ = ["MISSING", "Missing", "changed_params", "finder", "flatten"]
+__all__ = ["MISSING", "Missing", "changed_params", "finder"]
 
 
 class Missing(Enum):
@@ -23,30 +24,6 @@ class Missing(Enum):
 
 
 MISSING = Missing.MISSING
-
-
-def flatten(params: Any) -> dict[str, Any]:
-    """Return parameters by their dotted paths, ``param_first_temporal.p``; lists and slices are single values."""
-    return {path: value for path, value in _nodes(params).items() if not _is_level(value)}
-
-
-def _nodes(params: Any) -> dict[str, Any]:
-    """Return every dotted path with what is there, levels as well."""
-    found: dict[str, Any] = {}
-    _add_nodes(params if isinstance(params, dict) else {}, "", found)
-    return found
-
-
-def _add_nodes(params: dict[str, Any], prefix: str, found: dict[str, Any]) -> None:
-    for name, value in params.items():
-        path = prefix + name
-        found[path] = value
-        if _is_level(value):
-            _add_nodes(value, f"{path}.", found)
-
-
-def _is_level(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and value.keys() != {"slice"}
 
 
 def changed_params(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
@@ -80,9 +57,9 @@ def finder(wanted: Mapping[str, Any]) -> Callable[[Any], bool]:
         valued |= {} if value is ... else flatten(plain({name: value}))
 
     def holds(params: Any) -> bool:
-        nodes = _nodes(params)
-        return all(any(True for _ in _fitting(nodes, name)) for name in named) and all(
-            any(_same(value, nodes[path]) for path in _fitting(nodes, name)) for name, value in valued.items()
+        known = nodes(params)
+        return all(any(True for _ in _fitting(known, name)) for name in named) and all(
+            any(_same(value, known[path]) for path in _fitting(known, name)) for name, value in valued.items()
         )
 
     return holds

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.json_values import MAX_CODE, clean_text, plain
 from minian_vc.version import __version__
 
-__all__ = ["gather"]
+__all__ = ["Source", "ask_from_now_on", "gather", "together", "what_the_source_knows"]
+
+Source = Callable[[], Mapping[str, Any]]
 
 MAX_PARAMS = 256 * 1024  # characters of all parameters; those that come later are left out, and named
+
+_source: Source | None = None
+
+
+def ask_from_now_on(source: Source | None) -> None:
+    """Let every commit of this process ask a source what it knows, as :func:`gather` returns it; None for nobody."""
+    global _source
+    _source = source
+
+
+def what_the_source_knows() -> Mapping[str, Any]:
+    """Return what the source says now: nothing where there is none, or where it fails."""
+    try:
+        return {} if _source is None else _source()
+    except Exception:  # a commit never fails because of it
+        return {}
+
+
+def together(found: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was found with what the caller gave, which stands instead; of ``params``, each by its name."""
+    params = {**found.get("params", {}), **given.get("params", {})}
+    return {**found, **given, **({"params": params} if params else {})}
 
 
 def gather(
@@ -32,7 +56,7 @@ def gather(
     code : mapping, optional
         ``{"cell": source, "number": execution count or None}`` or ``{"script": path}``.
     automatic : str, optional
-        What made the checkpoint, where no person did: ``restore``.
+        What made the checkpoint, where no person did: ``notebook`` or ``restore``.
 
     Raises
     ------

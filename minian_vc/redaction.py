@@ -7,10 +7,16 @@ import re
 __all__ = ["HIDDEN", "names_a_secret", "redact"]
 
 HIDDEN = "***"
-_TELLING = r"passw(?:or)?d|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential"
-_NAME = re.compile(rf"(?:.*[_.-])?(?:{_TELLING})s?", re.IGNORECASE)
+_KEY = r"(?:api|access|secret|private|auth|ssh|encryption|signing|account)[_.-]?key"  # a key alone may sort or look up
+_TELLING = rf"passw(?:or)?d|passphrase|pwd|token|secret|{_KEY}|signature|credential|authorization"
+_NO_NAME = re.compile(r"[^\w\s./:-]")
+_BETWEEN_WORDS = re.compile(r"\W+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NAME = re.compile(rf"(?:{_TELLING})s?(?![a-z])|(?<![a-z])(?:user|db|smtp|ftp|mail)_?pass(?![a-z])|^pass$")
+_MEASURE = re.compile(r"^(?:n|num|min|max)_|_(?:size|length|len|count|level|limit|number|min|max|dim|index)s?$")
 _USER = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)(?P<user>[^\s/:@'\"]*)(?P<secret>:[^\s/'\"]*)?@", re.IGNORECASE
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)(?!\[)(?P<user>[^\s/:@'\"]*)"
+    r"(?P<secret>:[^\s/'\"]*(?=@)|:(?!\d+/)[^\s'\"]{0,200}(?=@))?@",  # one with a slash, where that is no port
+    re.IGNORECASE,
 )
 _QUERY = re.compile(rf"([?&;](?:[\w.-]{{0,40}}(?:{_TELLING})[\w.-]{{0,40}}|sig|key|auth)=)[^\s&#;'\"]+", re.IGNORECASE)
 _LONG = 20  # a user name of that length is a token: https://ghp_…@github.com
@@ -33,5 +39,12 @@ def _without_password(match: re.Match[str]) -> str:
 
 
 def names_a_secret(name: str) -> bool:
-    """Tell whether a parameter of that name holds a secret: ``password``, ``db_password``, ``api_key``."""
-    return _NAME.fullmatch(name) is not None
+    """Tell whether what lies below a parameter of that name is a secret: ``accessToken``, ``db_password_prod``.
+
+    The telling word may stand anywhere in the name, in any case and in the plural. The size or number of it is none
+    (``token_size``), and a ``key`` is one only with a word such as ``api`` or ``private`` before it.
+    """
+    if _NO_NAME.search(name):
+        return False
+    words = _BETWEEN_WORDS.sub("_", name).lower()
+    return _NAME.search(words) is not None and _MEASURE.search(words) is None

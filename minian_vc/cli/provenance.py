@@ -7,7 +7,8 @@ from typing import Any
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.looks.checkpoint import value_text
-from minian_vc.params import Missing, flatten
+from minian_vc.param_paths import flatten
+from minian_vc.params import Missing
 from minian_vc.text import by_dim, printable, read_value
 
 __all__ = ["describe", "param_rows", "params_as_json", "wanted"]

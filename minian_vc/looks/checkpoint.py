@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.html import Html, badge, code, details, element, facts, heading, muted, page, pre, table
+from minian_vc.param_paths import flatten
 from minian_vc.text import as_runs, by_dim, cut, in_brackets, number, printable, shown, size, sizes, when
 
 if TYPE_CHECKING:
@@ -108,12 +109,8 @@ def _severity(finding: Mapping[str, Any]) -> Html:
 
 
 def _params(params: Mapping[str, Any]) -> Html:
-    """Return the parameters, one row each; those of one dictionary as ``param_first_temporal.p``."""
-    pairs: list[tuple[str, object]] = []
-    for name, value in params.items():
-        is_group = isinstance(value, Mapping) and value and "slice" not in value
-        inner = [(f"{name}.{key}", item) for key, item in value.items()] if is_group else [(name, value)]
-        pairs += [(key, code(value_text(item))) for key, item in inner]
+    """Return the parameters, one row each, by their dotted paths."""
+    pairs = [(path, code(value_text(value))) for path, value in flatten(params).items()]
     if not pairs:
         return Html()
     return details(f"Parameters ({len(pairs)})", facts(pairs), opened=len(pairs) <= OPEN_PARAMS)

@@ -29,6 +29,6 @@ def chk_of(namespace: Mapping[str, Any]) -> dict[str, int] | None:
 def cell_of(result: Any) -> dict[str, Any] | None:
     """Return source and number of the cell that an IPython execution result is of."""
     try:
-        return {"cell": result.info.raw_cell, "number": result.execution_count}
+        return None if result.info.silent else {"cell": result.info.raw_cell, "number": result.execution_count}
     except AttributeError:
         return None

@@ -9,6 +9,7 @@ from minian_vc.notebook.context import cell_of, chk_of, params_of
 from minian_vc.notebook.events import listen
 from minian_vc.notebook.magics import Magics
 from minian_vc.notebook.recorder import Recorder
+from minian_vc.verbs.record_saved import make_repositories_by
 
 __all__ = ["Extension", "load_ipython_extension", "unload_ipython_extension"]
 
@@ -21,18 +22,22 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._ended: Any = None  # the result of the cell that has just run
-        self.recorder = Recorder(self._gather)
+        self.recorder = Recorder()
         self._magics = Magics(shell, self.recorder)
 
     def start(self) -> None:
         """Hook into the shell."""
         self._shell.events.register("post_run_cell", self._after_cell)
         self._shell.register_magic_function(self._magics.mvc, "line", "mvc")
+        provenance.ask_from_now_on(self._known)
+        make_repositories_by(self.recorder.make_repository)
         listen(self.recorder.heard)
 
     def stop(self) -> None:
         """Leave the shell as it was."""
         listen(None)
+        make_repositories_by(None)
+        provenance.ask_from_now_on(None)
         self._shell.events.unregister("post_run_cell", self._after_cell)
         self._shell.magics_manager.magics["line"].pop("mvc", None)
 
@@ -43,10 +48,11 @@ class Extension:
         finally:
             self._ended = None
 
-    def _gather(self) -> dict[str, Any]:
+    def _known(self) -> dict[str, Any]:
+        """Return what the notebook knows of a checkpoint that is made now, by whomever."""
         namespace = self._shell.user_ns
         cell = cell_of(self._ended or self._shell.displayhook.exec_result)
-        return provenance.gather(params_of(namespace), chk=chk_of(namespace), code=cell, automatic="notebook")
+        return provenance.gather(params_of(namespace), chk=chk_of(namespace), code=cell)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +14,7 @@ from minian_vc.cli.provenance import wanted
 from minian_vc.cli.targets import dataset_option, find_dataset
 from minian_vc.dataset import Dataset, open_dataset
 from minian_vc.diff import Diff
-from minian_vc.errors import MinianVCError
+from minian_vc.errors import InvalidInputError, MinianVCError
 from minian_vc.model import Checkpoint
 from minian_vc.notebook.recorder import Recorder
 from minian_vc.text import short
@@ -22,7 +24,9 @@ from minian_vc.verbs.restore import Restored
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Magics"]
+__all__ = ["Magics", "split"]
+
+ESCAPE = "" if os.name == "nt" else "\\"  # C:\data\m1 is a path there
 
 
 class Magics:
@@ -37,16 +41,16 @@ class Magics:
 
         Commands that are not listed there go to the command line: ``%mvc doctor``.
         """
-        words = shlex.split(line, comments=True) or ["--help"]
-        self._recorder.record_changes(look_again=True)  # what this cell has saved so far
         try:
+            words = split(line) or ["--help"]
+            self._recorder.record_changes(look_again=True)  # what this cell has saved so far
             if words[0].startswith("-") or words[0] in group.commands:
                 shown = group.main(words, prog_name="%mvc", standalone_mode=False, obj=self)
                 return None if isinstance(shown, int) else shown  # an exit code, of --help
             cli.main(words, prog_name="%mvc", standalone_mode=False, obj=self._recorder.current())
         except click.ClickException as error:
             error.show()
-        except MinianVCError as error:
+        except (MinianVCError, OSError) as error:
             click.echo(f"Error: {error}", err=True)
         return None
 
@@ -58,12 +62,30 @@ class Magics:
 
     def watch(self, path: str) -> None:
         """Watch a dataset and record it as it is."""
-        self._recorder.watch(open_dataset(path, create=True).path)
-        self._recorder.record_changes()
+        self._recorder.watch_by_hand(Path(path).resolve())
 
     def put(self, variables: dict[str, Any]) -> None:
         """Set variables of the notebook."""
         self._shell.push(variables)
+
+
+def split(line: str, escape: str = ESCAPE) -> list[str]:
+    """Return the words of a line as a shell takes them, up to a comment.
+
+    Raises
+    ------
+    InvalidInputError
+        A quotation mark has no partner.
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.escape = True, escape
+    try:
+        return list(lexer)
+    except ValueError:
+        raise InvalidInputError(
+            f"{line.strip()}: a quotation mark has no partner.",
+            """Nothing was done. Put a text that holds one between those of the other kind: -m "it's done".""",
+        ) from None
 
 
 @click.group(epilog="The other commands of minian-vc work too, on the same dataset: tag, status, commit, chk, units, …")

@@ -21,14 +21,14 @@ Stamp = Mapping[str, tuple[tuple[str, int, int], ...]]  # array folder → its f
 
 def take_stamp(dataset: Path) -> Stamp:
     """Return the stamp of a dataset; of one that is not there, the empty one."""
-    return {array.name: tuple(sorted(_folders(array))) for array in _entries(dataset) if array.is_dir()}
+    return {array.name: tuple(sorted(_folders(array))) for array in _entries(dataset) if _is_folder(array)}
 
 
 def _folders(array: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
     with contextlib.suppress(OSError):  # it went while we looked: that is a change
         yield "", array.inode(), array.stat().st_mtime_ns
         for entry in _entries(array.path):
-            if entry.is_dir():
+            if _is_folder(entry):
                 yield entry.name, entry.inode(), entry.stat().st_mtime_ns
 
 
@@ -36,6 +36,12 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     with contextlib.suppress(OSError):
         return list(os.scandir(folder))
     return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # a link that leads to itself, or a network drive that went
+        return entry.is_dir()
+    return False
 
 
 def is_settled(stamp: Stamp) -> bool:

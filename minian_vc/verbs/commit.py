@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from minian_vc import durable, environment
+from minian_vc import durable, environment, provenance
 from minian_vc.arrays.contents import is_all_nan
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
@@ -44,8 +44,8 @@ class Request:
     ``message`` may be a function of the names of the arrays that changed.
     ``only`` names arrays; the others are taken over from the parent. ``announce`` is told, before anything is
     written, how many bytes the commit may cost and how many are free. With ``move_tag`` a tag that another
-    checkpoint has moves on to the new one. What ``provenance`` has under ``environment``, ``git`` or ``code`` stands
-    instead of what the commit finds.
+    checkpoint has moves on to the new one. What ``provenance`` has stands instead of what the commit finds, and its
+    ``params`` instead of those of the same name.
     """
 
     message: str | Callable[[Sequence[str]], str] = ""
@@ -159,7 +159,7 @@ class _Attempt:
                 _inline_bytes(reading) for folder, reading in readings.items() if digests[folder] in manifests.added
             )
         if self.parent is None or not _same(self._with_taken_over(self.parent, arrays), self.parent.arrays):
-            _ = self._environment  # git may take a while, and others wait for the lock
+            _ = self._found  # git may take a while, and others wait for the lock
         with self.repository.history() as history:
             done = self._record(history, arrays, readings)
         for folder, reading in readings.items():
@@ -236,8 +236,8 @@ class _Attempt:
     # -- recording -----------------------------------------------------------------------------
 
     @cached_property
-    def _environment(self) -> dict[str, Any]:
-        return environment.describe()
+    def _found(self) -> dict[str, Any]:
+        return {**environment.describe(), **provenance.what_the_source_knows()}
 
     def _with_taken_over(self, parent: Checkpoint | None, read: Mapping[str, ArrayVersion]) -> tuple[ArrayVersion, ...]:
         """Return the arrays of the checkpoint to be: those that were read, and with ``only`` the parent's others."""
@@ -269,7 +269,8 @@ class _Attempt:
             author=self.repository.author,
             created_at=timestamp(),
             arrays=arrays,
-            provenance={**self._environment, **self.request.provenance, "check": self._check(arrays, parent)},
+            provenance=provenance.together(self._found, self.request.provenance)
+            | {"check": self._check(arrays, parent)},
         )
         document = checkpoint.to_document()
         tags = (self.request.tag,) if self.request.tag else ()

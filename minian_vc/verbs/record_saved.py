@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from minian_vc import provenance
@@ -17,7 +18,17 @@ from minian_vc.verbs.commit import Request, commit
 from minian_vc.verbs.tag import refuse_taken_tag
 from minian_vc.working_folder.scan import list_files
 
-__all__ = ["is_recorded", "record_saved", "refuse_to_record"]
+__all__ = ["Maker", "is_recorded", "make_repositories_by", "record_saved", "refuse_to_record"]
+
+Maker = Callable[[Path], Repository]
+
+_maker: Maker | None = None
+
+
+def make_repositories_by(maker: Maker | None) -> None:
+    """Let the repository that a save needs be made by ``maker(dataset)`` from now on; None for one that keeps all."""
+    global _maker
+    _maker = maker
 
 
 def refuse_to_record(dataset: Path, tag: str | None, *, move: bool) -> None:
@@ -50,7 +61,7 @@ def record_saved(dataset: Path, name: str, tag: str | None) -> Checkpoint:
     try:
         repository = Repository.find(dataset.parent)
     except NotFoundError:
-        repository = Repository.create(dataset.parent)
+        repository = Repository.create(dataset.parent) if _maker is None else _maker(dataset)
     row = repository.dataset_row(repository.relative(dataset))
     about = provenance.gather()
     try:

@@ -56,7 +56,7 @@ def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
     with durable.storage_errors("read the dataset", path):
         entries = sorted(os.scandir(path), key=lambda e: e.name) if path.is_dir() else []
     for entry in entries:
-        if entry.is_symlink() and (entry.is_dir() or entry.name.endswith(".zarr")):
+        if entry.is_symlink() and (entry.name.endswith(".zarr") or Path(entry.path).is_dir()):
             raise _link_error(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield entry

@@ -13,6 +13,7 @@ import shells
 from shells import Shell, stock_save, traces
 
 import minian_vc as mvc
+from minian_vc.notebook import recorder
 from minian_vc.notebook.recorder import MOVIES
 
 folder, notebook = shells.folder, shells.notebook
@@ -159,6 +160,87 @@ def test_movies_are_recorded_without_their_bytes_in_a_new_repository_only(notebo
     assert not opened(folder).show().array("Yb").bytes_kept
     assert opened(folder).show().array("C").bytes_kept
     assert tuple(opened(folder).repository.config.record_without_bytes) == MOVIES
+
+
+def test_a_tagged_save_makes_the_same_repository(notebook: Shell, folder: Path) -> None:
+    """As the first save."""
+    notebook.run("from minian_vc import save_minian\nsave_minian(traces(1, name='Yb'), intpath, tag='one'); None")
+    assert notebook.err.count("without their bytes") == 1
+    assert not opened(folder).show("one").array("Yb").bytes_kept
+    assert opened(folder).repository.config.record_without_bytes == MOVIES
+
+
+def test_a_tagged_save_after_unloading_keeps_everything(notebook: Shell, folder: Path) -> None:
+    """Its repository is not the extension's."""
+    notebook.run("%unload_ext minian_vc")
+    notebook.run("from minian_vc import save_minian\nsave_minian(traces(1, name='Yb'), intpath, tag='one'); None")
+    assert notebook.err == ""
+    assert opened(folder).show("one").array("Yb").bytes_kept
+
+
+def test_what_is_recorded_by_hand_has_cell_parameters_and_chk_too(notebook: Shell, folder: Path) -> None:
+    """A tagged save, ``commit`` and ``%mvc commit``: nothing changes after them that the extension would record."""
+    notebook.run("import minian_vc as mvc\nparam_first = {'p': np.int64(1)}; chk = {'frame': 10}")
+    notebook.run("C = mvc.save_minian(traces(1), intpath, tag='saved')")
+    notebook.run("mvc.save_minian(traces(2), intpath, overwrite=True); mvc.open(intpath).commit(params={'q': 2}); None")
+    notebook.run("param_first = {'p': 3}\nmvc.save_minian(traces(3), intpath, overwrite=True, record=True); None")
+    dataset = opened(folder)
+    kept = dataset.show("saved").provenance
+    assert kept["params"] == {"param_first": {"p": 1}}
+    assert kept["chk"] == {"frame": 10}
+    assert kept["code"]["cell"] == "C = mvc.save_minian(traces(1), intpath, tag='saved')"
+    assert "automatic" not in kept
+    assert dataset.show("latest~1").provenance["params"] == {"param_first": {"p": 1}, "q": 2}
+    assert dataset.show("latest~1").provenance["chk"] == {"frame": 10}
+    assert len(dataset.history(params={"first.p": 1})) == 2
+    assert dict(dataset.diff("saved", "latest").params) == {"param_first.p": (1, 3)}
+    assert len(dataset.history()) == len(dataset.history(manual=True)) == 3
+
+
+def test_what_is_recorded_after_unloading_has_no_parameters(notebook: Shell, folder: Path) -> None:
+    """Nobody is asked any more."""
+    notebook.run("import minian_vc as mvc\nparam_first = {'p': 1}; chk = {'frame': 10}\n%unload_ext minian_vc")
+    notebook.run("mvc.save_minian(traces(1), intpath, tag='saved'); None")
+    assert {"params", "chk"}.isdisjoint(opened(folder).show("saved").provenance)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_that_leads_to_itself_is_said_once(notebook: Shell, folder: Path) -> None:
+    """No traceback after each cell from then on, nor from a command."""
+    notebook.run("stock_save(traces(1), intpath)")
+    notebook.run("import os; os.symlink('X.zarr', intpath + '/X.zarr')")
+    said, shown = notebook.err, notebook.out
+    assert len(notebook.run("%mvc log")) == 1
+    said, shown = said + notebook.err, shown + notebook.out
+    notebook.run("1 + 1")
+    said, shown = said + notebook.err, shown + notebook.out
+    assert said.count("X.zarr is a symlink") == said.count("\n") == 1
+    assert "Traceback" not in said + shown
+    notebook.run("os.remove(intpath + '/X.zarr'); stock_save(traces(2), intpath)")
+    assert values(opened(folder)) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("name", ["take_stamp", "is_minian_dataset"])
+def test_a_dataset_that_cannot_be_looked_at_is_said_once_and_the_others_recorded(
+    notebook: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A network drive that went: the datasets after it do not suffer."""
+    look = getattr(recorder, name)
+
+    def refuse(dataset: Path) -> object:
+        if dataset.name == "gone":
+            raise OSError(116, "Stale file handle", str(dataset))
+        return look(dataset)
+
+    monkeypatch.setattr(recorder, name, refuse)
+    notebook.run("stock_save(traces(1), 'gone'); stock_save(traces(1), intpath)")
+    assert notebook.err.count("Stale file handle") == 1
+    assert "Traceback" not in notebook.err + notebook.out
+    assert values(opened(folder)) == [1.0]
+    notebook.run("stock_save(traces(2), intpath)")
+    assert notebook.err == ""
+    assert values(opened(folder)) == [1.0, 2.0]
+    assert len(notebook.run("%mvc log")) == 2
 
 
 def test_a_repository_above_is_used_as_it_is(folder: Path) -> None:

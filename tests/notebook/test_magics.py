@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import shells
-from shells import Shell
+from shells import Shell, stock_save, traces
 
 import minian_vc as mvc
+from minian_vc.errors import InvalidInputError
+from minian_vc.notebook.magics import split
+from minian_vc.notebook.recorder import MOVIES
 
 folder, notebook = shells.folder, shells.notebook
 
@@ -94,11 +97,50 @@ def test_a_dataset_can_be_named(saved: Shell, folder: Path) -> None:
 
 
 def test_watch_records_what_is_there(notebook: Shell, folder: Path) -> None:
-    """A dataset that somebody else writes to."""
-    from shells import stock_save, traces
-
+    """A dataset that somebody else writes to; a repository made for it leaves movies out, and that is said."""
     notebook.run("%unload_ext minian_vc")
     stock_save(traces(1), folder / "minian_intermediate")
+    stock_save(traces(1, name="Yb"), folder / "minian_intermediate")
     notebook.run("%load_ext minian_vc")
     notebook.run("%mvc watch minian_intermediate")
+    assert notebook.err.count("without their bytes") == 1
     assert len(notebook.run("%mvc log")) == 1
+    assert mvc.open("minian_intermediate").repository.config.record_without_bytes == MOVIES
+    assert not mvc.open("minian_intermediate").show().array("Yb").bytes_kept
+
+
+def test_watching_what_is_no_dataset_is_refused_and_makes_nothing(notebook: Shell, folder: Path) -> None:
+    """A path with a mistake in it."""
+    notebook.run("%mvc watch minian_intermediat")
+    assert notebook.err.startswith("Error: ")
+    assert "minian_intermediat has no arrays" in notebook.err
+    assert list(folder.iterdir()) == []
+
+
+def test_a_quotation_mark_without_a_partner_is_said_without_a_traceback(notebook: Shell) -> None:
+    """An apostrophe."""
+    notebook.run("%mvc tag it's")
+    assert notebook.err.startswith("Error: tag it's: a quotation mark has no partner")
+    assert "Traceback" not in notebook.err + notebook.out
+
+
+def test_a_line_is_split_as_by_a_shell() -> None:
+    """Quotation marks and comments everywhere; a backslash is part of a path on Windows."""
+    line = r"""commit C:\data\m1 -m "two words" --param note='a b'  # not this"""
+    rest = ["-m", "two words", "--param", "note=a b"]
+    assert split(line, escape="") == ["commit", r"C:\data\m1", *rest]
+    assert split(line, escape="\\") == ["commit", "C:datam1", *rest]
+    assert split(r'"C:\my data\m1"', escape="") == [r"C:\my data\m1"]
+    with pytest.raises(InvalidInputError):
+        split('"C:', escape="")
+
+
+def test_a_disk_that_refuses_is_said_without_a_traceback(saved: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the command itself."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(mvc.Dataset, "log", refuse)
+    saved.run("%mvc log")
+    assert saved.err == "Error: [Errno 116] Stale file handle\n"

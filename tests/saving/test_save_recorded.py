@@ -14,8 +14,10 @@ from conftest import tree
 from save_cases import traces
 
 import minian_vc as mvc
-from minian_vc import durable, save_minian
+from minian_vc import durable, provenance, save_minian
 from minian_vc.errors import AlreadyExistsError
+from minian_vc.repository import Repository
+from minian_vc.verbs.record_saved import make_repositories_by
 
 
 @pytest.fixture
@@ -178,3 +180,41 @@ def test_what_is_returned_does_not_depend_on_recording(dataset: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mvc.open(dataset)["C@one"].load()
+
+
+def test_a_tagged_save_has_what_a_source_knows(dataset: Path) -> None:
+    """A notebook's parameters and chk; one that fails does not harm the save."""
+    about = {"params": {"param_first": {"p": 1}}, "chk": {"frame": 10}, "code": {"cell": "x", "number": 1}}
+    try:
+        provenance.ask_from_now_on(lambda: about)
+        save(dataset, "C", 1, tag="one")
+        provenance.ask_from_now_on(lambda: {}["nothing"])
+        save(dataset, "C", 2, tag="two")
+    finally:
+        provenance.ask_from_now_on(None)
+    ds = mvc.open(dataset)
+    kept = ds.show("one").provenance
+    assert {key: kept[key] for key in about} == about
+    assert kept["environment"]["python"]
+    assert {"params", "chk"}.isdisjoint(ds.show("two").provenance)
+    assert [entry.tags for entry in ds.history(params={"p": 1})] == [("one",)]
+
+
+def test_the_repository_of_the_first_save_is_made_by_whoever_asked_for_it(dataset: Path) -> None:
+    """A notebook's leaves movies out; one that is there is taken as it is."""
+
+    def make(dataset: Path) -> Repository:
+        made.append(dataset)
+        repository = Repository.create(dataset.parent)
+        repository.configure("record_without_bytes", "C")
+        return repository
+
+    made: list[Path] = []
+    try:
+        make_repositories_by(make)
+        save(dataset, "C", 1, tag="one")
+        save(dataset, "C", 2, tag="two")
+    finally:
+        make_repositories_by(None)
+    assert made == [dataset]
+    assert not mvc.open(dataset).show("one").array("C").bytes_kept

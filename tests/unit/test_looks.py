@@ -147,6 +147,15 @@ def test_a_checkpoint_with_nothing_known_of_it_is_shown() -> None:
     assert "run.py" in harmless(checkpoint(provenance={"code": {"script": "run.py"}})._repr_html_()).text
 
 
+def test_parameters_are_named_by_their_paths() -> None:
+    """In any depth, as ``log --param`` and ``diff`` name them."""
+    params = {"p": {"a": {"b": 1}, "none": {}}, "param_q": {"slice": 1, "x": 2}, "subset": {"slice": [0, 10, None]}}
+    text = harmless(checkpoint(provenance={"params": params})._repr_html_()).text
+    assert "Parameters (5)" in text
+    for shown in ("p.a.b1", "p.none{}", "param_q.slice1", "param_q.x2", "subsetslice(0, 10, None)"):
+        assert shown in text
+
+
 def test_many_parameters_are_folded_and_few_are_open() -> None:
     """A notebook's sixty parameters do not push the arrays out of sight."""
     few, many = ({"params": {f"p{i}": i for i in range(n)}} for n in (3, 60))

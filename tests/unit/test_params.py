@@ -11,8 +11,9 @@ import pytest
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.json_values import plain
-from minian_vc.params import MISSING, changed_params, finder, flatten
-from minian_vc.provenance import gather
+from minian_vc.param_paths import flatten
+from minian_vc.params import MISSING, changed_params, finder
+from minian_vc.provenance import ask_from_now_on, gather, together, what_the_source_knows
 from minian_vc.text import read_value, shown
 from minian_vc.version import __version__
 
@@ -202,3 +203,25 @@ def test_all_parameters_together_have_a_limit() -> None:
 def test_parameters_must_be_a_dictionary() -> None:
     with pytest.raises(InvalidInputError, match="list"):
         gather([1])
+
+
+def test_what_is_given_stands_beside_what_was_found() -> None:
+    """In the place of what has the same key; parameters are put together by name."""
+    found = {"params": {"param_a": {"p": 1, "q": 2}, "param_b": 3}, "chk": {"frame": 1}, "git": {}}
+    given = {"params": {"param_a": {"p": 4}, "note": "x"}, "chk": {"frame": 2}}
+    params = {"param_a": {"p": 4}, "param_b": 3, "note": "x"}
+    assert together(found, given) == {"params": params, "chk": {"frame": 2}, "git": {}}
+    assert together(found, {}) == found
+    assert together({}, {}) == {}
+
+
+def test_a_source_is_asked_until_it_is_taken_away() -> None:
+    """One that fails knows nothing."""
+    assert what_the_source_knows() == {}
+    try:
+        ask_from_now_on(lambda: {"chk": {"frame": 1}})
+        assert what_the_source_knows() == {"chk": {"frame": 1}}
+        ask_from_now_on(lambda: {}["x"])
+        assert what_the_source_knows() == {}
+    finally:
+        ask_from_now_on(None)
