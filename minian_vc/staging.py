@@ -50,7 +50,6 @@ def make_stage(stage: Path, dataset: Path) -> None:
     """
     with durable.storage_errors("make a folder for the save beside the dataset", stage.parent):
         _locks[stage] = _make(stage)
-        _dropped.discard(stage)  # another thread may have taken it away while it was made
         put_in_order(dataset.parent)
     if dataset.is_dir() and dataset.stat().st_dev != stage.stat().st_dev:
         raise StorageError(
@@ -60,13 +59,17 @@ def make_stage(stage: Path, dataset: Path) -> None:
 
 
 def drop_stage(stage: Path) -> None:
-    """Remove what a save no longer needs; what cannot be removed is left for the next save.
-
-    A swap that stopped between its two renames is completed before. As long as that fails, nothing is removed: both
-    versions lie here.
-    """
+    """Remove what a save no longer needs; what cannot be removed is left for the next save."""
     _release(stage)
     _dropped.add(stage)  # threads that an interrupt did not stop may still write there
+    _remove(stage)
+
+
+def _remove(stage: Path) -> None:
+    """Complete a swap that stopped between its two renames, then remove the folder.
+
+    As long as the swap cannot be completed nothing is removed: both versions lie here.
+    """
     with contextlib.suppress(OSError):
         recover(stage, None, under_way=0)
         if not is_unfinished(stage):
@@ -145,11 +148,11 @@ def put_in_order(parent: Path) -> None:
         if stage in _locks:
             continue
         if stage in _dropped:
-            drop_stage(stage)
+            _remove(stage)
             continue
         with _claim(stage, os.O_RDWR | os.O_CREAT) as is_free:  # one killed when it began has no file to lock
             if is_free:
-                drop_stage(stage)
+                _remove(stage)
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:

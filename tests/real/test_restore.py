@@ -17,7 +17,7 @@ from originals import assert_same, original, write_array
 import minian_vc as mvc
 from minian_vc import durable
 from minian_vc.errors import AlreadyExistsError, DamagedError, InvalidInputError, MinianVCError, StorageError
-from minian_vc.swap import NOTE, UnfinishedSwapError
+from minian_vc.swap import NOTE, UnfinishedSwapError, read_note
 
 EARLY, LATE = "stage-02-first-temporal", "stage-05-second-temporal"
 
@@ -400,6 +400,9 @@ def test_a_disk_that_fails_between_two_renames_and_again_loses_nothing(
             two.restore(spec)
     assert not moved.exists()
     (note,) = two.repository.staging.glob(NOTE)
+    names = read_note(note)
+    assert names["staged"].is_dir()
+    assert names["aside"].is_dir()
     os.utime(note, (1_000_000_000, 1_000_000_000))
     again = mvc.open(two.path)
     again.restore("C@early")

@@ -147,7 +147,7 @@ def test_a_fork_takes_nothing_of_its_parent_away(tmp_path: Path) -> None:
 def test_a_folder_with_an_unfinished_swap_is_never_removed(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as it cannot be completed both versions stay; then the new one is live, and the folder goes."""
+    """While it cannot be completed, or its note not be read, both versions stay; then the new one is live."""
     dataset = put_stage(stages, "stage-02-first-temporal", tmp_path)
     new = killed_between_two_renames(dataset)
     (stage,) = (dataset.parent / staging.SAVING).iterdir()
@@ -159,6 +159,12 @@ def test_a_folder_with_an_unfinished_swap_is_never_removed(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", fail)
         staging.drop_stage(stage)
+    assert tree(stage) == before
+    (note,) = stage.glob("swap-*.json")
+    content = note.read_bytes()
+    note.write_bytes(content[:-1])
+    staging.drop_stage(stage)
+    note.write_bytes(content)
     assert tree(stage) == before
     assert staging.keep_stage(stage) == stage
     assert tree(stage) == before
