@@ -81,14 +81,18 @@ def _remove(stage: Path) -> None:
 def keep_stage(stage: Path) -> Path:
     """Put what is whole but could not be put in place where no later save removes it; return where it lies.
 
-    If its swap is unfinished it stays, for the note of it names this place.
+    If its swap is unfinished it stays, for the note of it names this place. If it cannot be renamed it stays too, and
+    locked, as long as this process runs.
     """
-    _release(stage)
     if is_unfinished(stage):
+        _release(stage)
         return stage
+    if sys.platform == "win32":  # where nothing is renamed that has an open file in it
+        _release(stage)
     kept = stage.with_name(f"{KEPT}{stage.name}")
     with contextlib.suppress(OSError):
         stage.rename(kept)
+        _release(stage)
         return kept
     return stage
 

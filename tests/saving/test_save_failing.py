@@ -24,7 +24,7 @@ from save_steps import Steps
 from minian_vc import durable, save_minian
 from minian_vc.arrays.chunk_files import ChunkFiles
 from minian_vc.errors import AlreadyExistsError, StorageError
-from minian_vc.staging import SAVING, put_in_order
+from minian_vc.staging import SAVING, drop_stage, put_in_order
 from minian_vc.swap import put_in_place
 from minian_vc.verbs import save
 
@@ -252,6 +252,12 @@ def test_two_renames_that_fail_twice_say_where_both_versions_are(
             save_minian(traces().rename("X" if overwrite else "Z"), dataset, overwrite=overwrite)
     if not overwrite:  # one rename, and what was to be kept stays where it is
         assert tree(dataset) == before
+        (stage,) = (dataset.parent / SAVING).iterdir()
+        kept = tree(stage)
+        assert str(stage / "Z.zarr") in caught.value.hint
+        save_minian(traces().rename("Q"), dataset)
+        assert tree(stage) == kept
+        drop_stage(stage)
         return
     assert not (dataset / "X.zarr").exists()
     (stage,) = (dataset.parent / SAVING).iterdir()
