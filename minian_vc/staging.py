@@ -1,22 +1,25 @@
 """A folder beside a dataset for a save that is not whole yet. Nothing of it ever lies in the dataset.
 
 ``<parent>/.minian_vc-saving/<host>-<process>-<random>`` belongs to one save and goes away with it. What a killed
-save left there is put in order by the next save, or whoever opens or checks a dataset beside it, on the same computer,
-when the process is gone.
+save left there is put in order by the next save, or whoever opens or checks a dataset beside it, on the same computer.
+That a save runs is told by the lock that it holds on a file in its folder, and by nothing else: the number of its
+process may be another's by now.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from minian_vc import durable
 from minian_vc.errors import StorageError
-from minian_vc.swap import recover
+from minian_vc.swap import is_unfinished, recover
 
 if sys.platform != "win32":
     import fcntl
@@ -27,7 +30,7 @@ SAVING = ".minian_vc-saving"
 KEPT = "kept-"
 OWNER = "owner"  # a file in each stage, locked as long as its save runs
 TRIES = 5
-_OURS = re.compile(r"(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{12}")
+_OURS = re.compile(r"(?P<host>.+)-\d+-[0-9a-f]{12}")
 _locks: dict[Path, int] = {}
 _dropped: set[Path] = set()
 
@@ -47,7 +50,6 @@ def make_stage(stage: Path, dataset: Path) -> None:
     """
     with durable.storage_errors("make a folder for the save beside the dataset", stage.parent):
         _locks[stage] = _make(stage)
-        _lock(_locks[stage])
         put_in_order(dataset.parent)
     if dataset.is_dir() and dataset.stat().st_dev != stage.stat().st_dev:
         raise StorageError(
@@ -60,41 +62,67 @@ def drop_stage(stage: Path) -> None:
     """Remove what a save no longer needs; what cannot be removed is left for the next save."""
     _release(stage)
     _dropped.add(stage)  # threads that an interrupt did not stop may still write there
+    _remove(stage)
+
+
+def _remove(stage: Path) -> None:
+    """Complete a swap that stopped between its two renames, then remove the folder.
+
+    As long as the swap cannot be completed nothing is removed: both versions lie here.
+    """
     with contextlib.suppress(OSError):
-        durable.remove_tree(stage)
+        recover(stage, None, under_way=0)
+        if not is_unfinished(stage):
+            durable.remove_tree(stage)
     with contextlib.suppress(OSError):  # others may be saving
         stage.parent.rmdir()
 
 
 def keep_stage(stage: Path) -> Path:
-    """Put what is whole but could not be put in place where no later save removes it; return where it lies."""
-    _release(stage)
+    """Put what is whole but could not be put in place where no later save removes it; return where it lies.
+
+    If its swap is unfinished it stays, for the note of it names this place. If it cannot be renamed it stays too, and
+    locked, as long as this process runs.
+    """
+    if is_unfinished(stage):
+        _release(stage)
+        return stage
+    if sys.platform == "win32":  # where nothing is renamed that has an open file in it
+        _release(stage)
     kept = stage.with_name(f"{KEPT}{stage.name}")
     with contextlib.suppress(OSError):
         stage.rename(kept)
+        _release(stage)
         return kept
     return stage
 
 
 def is_abandoned(stage: Path) -> bool:
-    """Tell whether a folder in :data:`SAVING` is of a save of this computer whose process is gone."""
+    """Tell whether a folder in :data:`SAVING` is of a save of this computer that does not run any more."""
+    with _claim(stage, os.O_RDWR) as is_free:
+        return is_free
+
+
+@contextlib.contextmanager
+def _claim(stage: Path, flags: int) -> Iterator[bool]:
+    """Hold the lock of a save's folder, if it is of this computer and free; give whether that is so.
+
+    A save of this process holds it too, whichever thread it is in; so does a fork of one that runs.
+    """
     found = _OURS.fullmatch(stage.name)
-    if found is None or found["host"] != _host() or _runs(int(found["process"])):
-        return False
-    try:  # processes of another container are not seen here, but their locks are
-        descriptor = os.open(stage / OWNER, os.O_RDWR)
-    except FileNotFoundError:  # killed when it began, or when it had done
-        return True
-    except OSError:
-        return False
+    descriptor = None
+    if found is not None and found["host"] == _host():
+        with contextlib.suppress(OSError):
+            descriptor = os.open(stage / OWNER, flags)
     try:
-        return _lock(descriptor)
+        yield descriptor is not None and _lock(descriptor, wait=False)
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _make(stage: Path) -> int:
-    """Make the folder and its owner's file; another save may take away what is still empty at the same time."""
+    """Make the folder and its owner's file, and lock that; another save may take away what is not locked yet."""
     for _ in range(TRIES):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
             return _make_once(stage)
@@ -103,7 +131,15 @@ def _make(stage: Path) -> int:
 
 def _make_once(stage: Path) -> int:
     stage.mkdir(parents=True, exist_ok=True)
-    return os.open(stage / OWNER, os.O_CREAT | os.O_RDWR)
+    descriptor = os.open(stage / OWNER, os.O_CREAT | os.O_RDWR)
+    try:
+        _lock(descriptor, wait=True)
+        if not os.path.samestat(os.fstat(descriptor), (stage / OWNER).stat()):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(stage))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def put_in_order(parent: Path) -> None:
@@ -113,18 +149,22 @@ def put_in_order(parent: Path) -> None:
     """
     home = parent / SAVING
     for stage in list(home.iterdir()) if home.is_dir() else []:
-        if stage in _dropped or is_abandoned(stage):
-            with contextlib.suppress(OSError):
-                recover(stage, None, under_way=0)
-                drop_stage(stage)
+        if stage in _locks:
+            continue
+        if stage in _dropped:
+            _remove(stage)
+            continue
+        with _claim(stage, os.O_RDWR | os.O_CREAT) as is_free:  # one killed when it began has no file to lock
+            if is_free:
+                _remove(stage)
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, *, wait: bool) -> bool:
     """Take the lock, which goes with the process; tell whether that was possible."""
     if sys.platform == "win32":
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return True
@@ -138,15 +178,3 @@ def _release(stage: Path) -> None:
 
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", platform.node()) or "localhost"
-
-
-def _runs(process: int) -> bool:
-    if os.name == "nt":  # signal 0 would end it there
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

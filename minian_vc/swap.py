@@ -16,28 +16,51 @@ from pathlib import Path
 from minian_vc import durable
 from minian_vc.errors import StorageError
 
-__all__ = ["put_in_place", "read_note", "recover", "set_aside"]
+__all__ = ["UnfinishedSwapError", "is_unfinished", "put_in_place", "read_note", "recover", "set_aside"]
 
 NOTE = "swap-*.json"
 UNDER_WAY = 10.0  # seconds within which another process may still be between its two renames
 
 
-def put_in_place(staged: Path, live: Path, staging: Path) -> Path | None:
+class UnfinishedSwapError(StorageError):
+    """Neither the new folder nor the old one could be put in place; both are there, and the note of the swap."""
+
+
+def put_in_place(staged: Path, live: Path, staging: Path, *, replace: bool = True) -> Path | None:
     """Make ``staged`` the folder at ``live``; return where the old one is now, or None.
+
+    Whatever else is raised, Ctrl-C too, leaves the old folder or the new one at ``live``; the old one may then be
+    in the place of ``staged`` or beside it.
+
+    Parameters
+    ----------
+    staged : Path
+        The new folder, whole, on the volume of ``live``.
+    live : Path
+        Where it goes.
+    staging : Path
+        The folder for the note of a swap that takes two renames.
+    replace : bool
+        If False, only a rename is used, which fails where there is something at ``live``.
 
     Raises
     ------
+    UnfinishedSwapError
+        The disk failed between two renames and again when the first was taken back: :func:`recover` has to complete
+        the swap, and ``staging`` must not be moved or removed before.
     StorageError
         It cannot be done; the live folder is as it was.
     """
     with durable.storage_errors("put the new folder in place", live):
         try:
-            if live.exists():
+            if replace and live.exists():
                 return staged if durable.exchange(staged, live) else _rename_twice(staged, live, staging)
             live.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(live)
             durable.sync_folder(live.parent)
             return None
+        except StorageError:
+            raise
         except OSError as error:
             raise _explained(error, live) from error
 
@@ -56,13 +79,21 @@ def _rename_twice(staged: Path, live: Path, staging: Path) -> Path:
     aside = staged.with_name(f"{staged.name}.old")
     note = staging / f"swap-{os.urandom(8).hex()}.json"
     names = {"live": str(live), "staged": str(staged), "aside": str(aside)}
-    durable.write_durably(note, json.dumps(names).encode(), staging)
-    live.rename(aside)
     try:
+        durable.write_durably(note, json.dumps(names).encode(), staging)
+        live.rename(aside)
         staged.rename(live)
-    except BaseException:
-        aside.rename(live)
-        note.unlink()
+    except BaseException as error:  # Ctrl-C may come after a rename as well as before it
+        try:
+            if aside.exists() and not live.exists():
+                aside.rename(live)
+            note.unlink(missing_ok=True)
+        except OSError as again:
+            raise UnfinishedSwapError(
+                f"Could not put the new folder in place, nor the old one back: {again.strerror or again} ({live}).",
+                f"Nothing is lost: the new version is {staged}, the old one {aside}. Leave both where they are: the "
+                "next command that opens or checks the dataset completes the swap.",
+            ) from error
         raise
     with contextlib.suppress(OSError):  # done is done: the caller must know what is live now
         durable.sync_folder(live.parent)
@@ -91,6 +122,11 @@ def recover(staging: Path, displaced: Path | None, *, under_way: float = UNDER_W
         elif names["aside"].exists():
             durable.remove_tree(names["aside"])
         note.unlink()
+
+
+def is_unfinished(staging: Path) -> bool:
+    """Tell whether a folder holds the note of a swap: what lies beside it may be the only version there is."""
+    return any(staging.glob(NOTE))
 
 
 def read_note(note: Path) -> dict[str, Path] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,15 @@ VLEN_TEXT = {"id": "vlen-utf8"}
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A variable ready to be stored: how it lies on disk, its dims, and its values as they are stored, lazy or not."""
+    """A variable ready to be stored: how it lies on disk, its dims, and its values as they are stored, lazy or not.
+
+    ``values`` is None where only the rest is wanted.
+    """
 
     stored: StoredArray
     dims: tuple[str, ...]
     values: Any
+    is_lazy: bool
 
     @property
     def name(self) -> str:
@@ -39,6 +44,11 @@ class EncodedGroup:
     array: Encoded
     coordinates: tuple[Encoded, ...]
     attributes: Mapping[str, Any]
+
+    def without_values(self) -> EncodedGroup:
+        """Return how it lies on disk alone."""
+        coordinates = tuple(replace(each, values=None) for each in self.coordinates)
+        return replace(self, array=replace(self.array, values=None), coordinates=coordinates)
 
 
 def encode(var: xr.DataArray, coordinates: Mapping[str, str], cut: Mapping[str, int] | None) -> EncodedGroup:
@@ -56,7 +66,8 @@ def encode(var: xr.DataArray, coordinates: Mapping[str, str], cut: Mapping[str, 
     Raises
     ------
     InvalidInputError
-        It cannot be stored in zarr: irregular chunks, a type that zarr does not know, a dim that it has not.
+        It cannot be stored in zarr: irregular chunks, a type that zarr does not know, a dim that it has not, a chunk
+        size that is no whole number.
     """
     import xarray as xr
 
@@ -92,7 +103,7 @@ def _encode(name: str, variable: xr.Variable) -> Encoded:
         filters=filters or tuple(_configuration(each) for each in was.get("filters") or () if _is_codec(each)),
         attributes={**attributes, "_ARRAY_DIMENSIONS": list(map(str, variable.dims))},
     )
-    return Encoded(stored, tuple(map(str, variable.dims)), values)
+    return Encoded(stored, tuple(map(str, variable.dims)), values, hasattr(values, "dask"))
 
 
 def _as_stored(name: str, variable: xr.Variable) -> tuple[Any, str, tuple[Mapping[str, Any], ...]]:
@@ -136,18 +147,31 @@ def _cut(array: Encoded, cut: Mapping[str, int]) -> Encoded:
 
     A fill value that masks values is kept: without it they would be read as numbers.
     """
-    unknown = sorted(set(cut) - set(array.dims))
+    if not isinstance(cut, Mapping):
+        raise InvalidInputError(f"chunks={cut!r} is no mapping of dim to size.", 'Nothing was saved. {"frame": 500}')
+    unknown = sorted(map(str, set(cut) - set(array.dims)))
     if unknown:
         raise InvalidInputError(
             f"{array.name} has no dim {unknown[0]!r}; chunks= may name {', '.join(array.dims)}.", "Nothing was saved."
         )
     grid = dict(zip(array.dims, array.stored.chunks, strict=True))
     sizes = dict(zip(array.dims, array.stored.shape, strict=True))
-    for dim, size in cut.items():
+    for dim, given in cut.items():
+        size = _size(dim, given)
         grid[dim] = max(1, sizes[dim] if size <= 0 else min(size, sizes[dim]))
     fill = None if array.stored.fill_value == "NaN" else array.stored.fill_value
     stored = replace(array.stored, chunks=tuple(grid.values()), fill_value=fill, compressor=BLOSC_LZ4, filters=())
     return replace(array, stored=stored)
+
+
+def _size(dim: str, given: Any) -> int:
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise InvalidInputError(
+            f"chunks={{{dim!r}: {given!r}}} is no number of elements.",
+            "Nothing was saved. Give a whole number; -1 for the whole dim.",
+        ) from None
 
 
 def _codec(encoding: Mapping[str, Any], name: str, default: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -73,7 +73,7 @@ def open_saved(group: EncodedGroup, files: Mapping[str, bytes]) -> xr.DataArray:
     variables = {}
     for each in (group.array, *group.coordinates):
         stored = open_zarr_array(files, each.name)
-        is_lazy = each is group.array or hasattr(each.values, "dask")
+        is_lazy = each is group.array or each.is_lazy
         new_name = f"{each.name}-{os.urandom(8).hex()}"
         values = _lazy(stored, each.stored.chunks, new_name) if is_lazy else stored[...]
         variables[each.name] = xr.Variable(each.dims, values, _attributes(stored))

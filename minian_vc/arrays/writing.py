@@ -30,8 +30,7 @@ def write_metadata(group: EncodedGroup, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     for coordinate in group.coordinates:
-        lazy = hasattr(coordinate.values, "compute")
-        values = coordinate.values.compute() if lazy else coordinate.values
+        values = coordinate.values.compute() if coordinate.is_lazy else coordinate.values
         _write(values, ChunkFiles(coordinate.stored, folder))
 
 
@@ -67,19 +66,21 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
         One chunk alone is beyond ``mem_limit``.
     """
     target = ChunkFiles(array.stored, folder)
-    if not hasattr(array.values, "dask"):
+    if not array.is_lazy:
         return Writing(lambda _: None, lambda _: _write(array.values, target))
     if grid_of(array.values.chunks) == array.stored.chunks:
         return Writing(lambda now: _store(array, target, folder / array.name, now), lambda _: None)
     if 2 * array.values.nbytes <= mem_limit:
         return Writing(lambda now: array.values.compute() if now else array.values, lambda v: _write(v, target))
-    for name in ("source", "between"):
-        (scratch / name).mkdir()
+    for each in ("source", "between"):
+        (scratch / each).mkdir()
     source = ScratchArray(scratch / "source", array.stored.shape, grid_of(array.values.chunks), target.dtype)
     plan_steps(source, target, mem_limit)  # what is beyond the limit is refused before anything is computed
 
+    name, nbytes = array.name, array.values.nbytes  # not the array: dask hands ``cut`` on with compute=False
+
     def cut(_: Any) -> None:
-        with progress(f"Cutting {array.name}", array.values.nbytes) as advance:
+        with progress(f"Cutting {name}", nbytes) as advance:
             rechunk(source, target, mem_limit, scratch / "between", advance=advance)
 
     return Writing(lambda now: _store(array, source, scratch / "source", now), cut)

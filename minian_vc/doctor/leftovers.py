@@ -88,9 +88,22 @@ def beside_datasets(parent: Path) -> Iterator[Finding]:
             what = f"A save could not be put in place; the new version is whole in {told}."
             fix = f"Move the .zarr folder in it into your dataset, then: rm -r {shlex.quote(str(stage))}"
             yield Finding("save-kept", "warning", what, fix=fix)
+        elif is_abandoned(stage) and swap.is_unfinished(stage):
+            yield _unfinished(stage, told)
         elif is_abandoned(stage):
             what = f"A save was killed and left {told}; the next save beside it removes it."
             yield Finding("leftover-save", "info", what, fix=f"rm -r {shlex.quote(str(stage))}")
+
+
+def _unfinished(stage: Path, told: str) -> Finding:
+    for names in map(swap.read_note, stage.glob(swap.NOTE)):
+        if names is not None:
+            what = f"A save was stopped between its two renames and left {told}, which may hold the only versions."
+            fix = f"minian-vc check {shlex.quote(str(names['live'].parent))}"
+            return Finding("swap-unfinished", "warning", what, fix=fix)
+    what = f"The note of a stopped save is damaged in {told}: the save is neither completed nor taken back."
+    fix = f"Move the .zarr folder in it into your dataset, then: rm -r {shlex.quote(str(stage))}"
+    return Finding("swap-note-damaged", "error", what, fix=fix)
 
 
 def in_dataset(dataset: Path) -> Iterator[Finding]:

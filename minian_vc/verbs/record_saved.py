@@ -9,6 +9,7 @@ from pathlib import Path
 from minian_vc import provenance
 from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.catalog import queries
+from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import BusyError, NotFoundError, UnreadableError
 from minian_vc.model import Checkpoint
 from minian_vc.names import check_tag_name
@@ -34,7 +35,7 @@ def make_repositories_by(maker: Maker | None) -> None:
 def refuse_to_record(dataset: Path, tag: str | None, *, move: bool) -> None:
     """Refuse, before anything is saved, what could not be recorded afterwards.
 
-    A tag of the latest checkpoint moves on; one of an older checkpoint only with ``move``, with a warning.
+    A tag of the latest checkpoint moves on; one of an older checkpoint only with ``move``.
     """
     if tag is None:
         return
@@ -44,25 +45,32 @@ def refuse_to_record(dataset: Path, tag: str | None, *, move: bool) -> None:
     except NotFoundError:
         return
     row = repository.dataset_row(repository.relative(dataset))
-    with repository.catalog.read() as connection:
-        owner = queries.by_tag(connection, row.uid, tag)
-        if not move:
+    if not move:
+        with repository.catalog.read() as connection:
             refuse_taken_tag(connection, row, tag, allowed=row.latest)
-    if owner is not None and owner != row.latest:
-        what = f"The tag {tag} moves on from checkpoint {short(owner)}, which stays without it."
-        warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
 
 
 def record_saved(dataset: Path, name: str, tag: str | None) -> Checkpoint:
     """Commit a dataset after a save; a repository is made in its parent if there is none above it.
 
-    Where another array of it cannot be read just now, the saved one alone is recorded anew.
+    Where another array of it cannot be read just now, the saved one alone is recorded anew, with a warning. There is
+    one, too, where the tag moved on from an older checkpoint.
     """
     try:
         repository = Repository.find(dataset.parent)
     except NotFoundError:
         repository = Repository.create(dataset.parent) if _maker is None else _maker(dataset)
     row = repository.dataset_row(repository.relative(dataset))
+    with repository.catalog.read() as connection:
+        owner = queries.by_tag(connection, row.uid, tag) if tag is not None else None
+    checkpoint = _commit(repository, row, name, tag)
+    if owner is not None and owner not in (row.latest, checkpoint.id):
+        what = f"The tag {tag} moved on from checkpoint {short(owner)}, which stays without it."
+        warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
+    return checkpoint
+
+
+def _commit(repository: Repository, row: DatasetRow, name: str, tag: str | None) -> Checkpoint:
     about = provenance.gather()
     try:
         return commit(repository, row, Request(f"{name} saved", tag, None, about, move_tag=True)).checkpoint

@@ -17,7 +17,7 @@ from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import check_array_name
 from minian_vc.provenance import gather
 from minian_vc.repository import Repository, dataset_above, is_dataset
-from minian_vc.swap import put_in_place, set_aside
+from minian_vc.swap import UnfinishedSwapError, put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
 from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
 from minian_vc.verbs.write_back import write_arrays
@@ -66,7 +66,7 @@ class Restored:
 class _Staging:
     """A folder of our own on the live folder's volume, removed at the end.
 
-    Once something live has been exchanged into it (``holds_displaced``), an error leaves it where it is.
+    Once something live may have been exchanged into it (``holds_displaced``), an error leaves it where it is.
     """
 
     def __init__(self, parent: Path, suffix: str = "") -> None:
@@ -77,6 +77,17 @@ class _Staging:
         with durable.storage_errors("prepare the staging folder", self.path):
             self.path.mkdir(parents=True)
         return self
+
+    def put_in_place(self, staged: Path, live: Path, notes: Path) -> Path | None:
+        """Swap a folder of this one with a live one; return where the old one is now, or None."""
+        before, self.holds_displaced = self.holds_displaced, True  # first: Ctrl-C may come when it is done
+        try:
+            return put_in_place(staged, live, notes)
+        except UnfinishedSwapError:
+            raise
+        except StorageError:  # nothing was displaced
+            self.holds_displaced = before
+            raise
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None or not self.holds_displaced:
@@ -114,8 +125,7 @@ def restore_arrays(
         aside = []
         for folder, array in folders.items():
             staged = list_files(staging.path / folder)
-            old = put_in_place(staging.path / folder, working.path / folder, repository.staging)
-            staging.holds_displaced = True
+            old = staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
             aside += _let_go(repository, working, old, folder)
             if as_name is None:
                 _remember(working, folder, array, staged)
@@ -150,8 +160,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         linked = _link_over(working.path, staged, leave=set(others) - same)
         write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
-        old = put_in_place(staged, working.path, repository.staging)
-        staging.holds_displaced = True
+        old = staging.put_in_place(staged, working.path, repository.staging)
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
     for folder in sorted(set(wanted) - same):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from minian_vc import durable
 from minian_vc.arrays.encoding import EncodedGroup, encode
 from minian_vc.arrays.live_files import LiveFiles
 from minian_vc.arrays.opening import open_saved
-from minian_vc.arrays.writing import Writing, plan_writing, write_metadata
+from minian_vc.arrays.writing import plan_writing, write_metadata
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, StorageError
 from minian_vc.names import check_array_name
 from minian_vc.staging import drop_stage, keep_stage, make_stage, new_stage
-from minian_vc.swap import put_in_place
+from minian_vc.swap import UnfinishedSwapError, put_in_place
 from minian_vc.verbs.record_saved import record_saved, refuse_to_record
 from minian_vc.working_folder.scan import list_files
 from minian_vc.zarr_format import expected_chunks
@@ -84,11 +84,12 @@ def save_minian(
     Raises
     ------
     AlreadyExistsError
-        ``overwrite`` is False, and there is such an array, or the tag names an older checkpoint.
+        ``overwrite`` is False, and there is such an array, or the tag names an older checkpoint. If the array came
+        while ``var`` was computed, the error says where the new version is kept.
     InvalidInputError
-        It cannot be saved so: no name, irregular chunks, no such dim or level.
+        It cannot be saved so: no name, irregular chunks, no such dim or level, a size that is none.
     StorageError
-        The disk is full, read-only or gone. The old version is as it was.
+        The disk is full, read-only or gone. The old version is as it was, or the error says where both versions lie.
     Exception
         Whatever computing ``var`` raises. The old version is as it was.
 
@@ -118,7 +119,7 @@ def save_minian(
     if recorded:
         refuse_to_record(where, tag, move=overwrite)
     group = encode(var, _from_folders(dpath, meta_dict), chunks)
-    saving = _Saving(group, where, live, new_stage(where))
+    saving = _Saving(group.without_values(), where, live, new_stage(where), overwrite)
     with saving.undone_on_error():
         make_stage(saving.stage, where)
         _refuse(live, overwrite=overwrite)  # a killed save may just have been completed
@@ -129,8 +130,9 @@ def save_minian(
         if not compute:
             import dask
 
-            return dask.delayed(_finish)(saving, writing, result, dask_key_name=f"save-{name}-{os.urandom(8).hex()}")
-        saved = saving.finish(writing, result)
+            key = f"save-{name}-{os.urandom(8).hex()}"
+            return dask.delayed(_finish)(saving, writing.finish, result, dask_key_name=key)
+        saved = saving.finish(writing.finish, result)
     if recorded:
         _record(where, name, tag)
     return saved
@@ -146,12 +148,16 @@ def _record(dataset: Path, name: str, tag: str | None) -> None:
 
 @dataclass(slots=True)
 class _Saving:
-    """A save under way: its own folder beside the dataset, and where it will go."""
+    """A save under way: its own folder beside the dataset, and where it will go.
+
+    ``group`` is without values: dask would compute lazy ones before it hands this to ``_finish``.
+    """
 
     group: EncodedGroup
     dataset: Path
     live: Path
     stage: Path
+    overwrite: bool
     inode: int | None = None  # of the new folder, wherever it lies
     kept: bool = False  # it is whole, and could not be put in place: the user's to move
 
@@ -178,29 +184,35 @@ class _Saving:
                 error.add_note(f"minian_vc: the save did not take place; {self.live} {there}.")
             raise
 
-    def finish(self, writing: Writing, result: Any) -> xr.DataArray:
+    def finish(self, finish_writing: Callable[[Any], None], result: Any) -> xr.DataArray:
         """Do what is left when the values are computed, and put the folder in place; return it opened.
 
         It is opened before: as soon as it is in place, another process may replace it.
         """
-        writing.finish(result)
+        finish_writing(result)
         self._refuse_incomplete()
         durable.flush_tree(self.folder)
         files = LiveFiles(str(self.folder), self.group.array.name)
         saved = open_saved(self.group, files)
         self.inode = self.folder.stat().st_ino
-        sys.audit(REPLACE, str(self.live))
         try:
-            put_in_place(self.folder, self.live, self.stage)
-        except StorageError as error:
-            self.kept, kept = True, keep_stage(self.stage)
-            raise StorageError(
-                error.message,
-                f"What was there is as it was. The new version is whole, in {kept / self.live.name}: move it by hand.",
-            ) from error
+            _refuse(self.live, overwrite=self.overwrite)  # computing takes long: it may have come meanwhile
+            sys.audit(REPLACE, str(self.live))
+            put_in_place(self.folder, self.live, self.stage, replace=self.overwrite)
+        except UnfinishedSwapError:  # it says where both versions lie
+            self._keep()
+            raise
+        except MinianVCError as error:
+            where = f"The new version is whole, in {self._keep() / self.live.name}: move it by hand."
+            raise type(error)(error.message, f"What was there is as it was. {where}") from error
         files.moved_to(str(self.live))
         drop_stage(self.stage)
         return saved
+
+    def _keep(self) -> Path:
+        """Keep what is whole and could not be put in place; return where it lies."""
+        self.kept = True
+        return keep_stage(self.stage)
 
     def _is_in_place(self) -> bool:
         return self.live.exists() and self.live.stat().st_ino == self.inode
@@ -216,9 +228,9 @@ class _Saving:
                 )
 
 
-def _finish(saving: _Saving, writing: Writing, result: Any) -> str:
+def _finish(saving: _Saving, finish_writing: Callable[[Any], None], result: Any) -> str:
     with saving.undone_on_error():
-        saving.finish(writing, result)
+        saving.finish(finish_writing, result)
     return str(saving.live)
 
 
@@ -239,12 +251,12 @@ def _bytes(mem_limit: str | int) -> int:
 
     try:
         return int(parse_bytes(mem_limit))
-    except ValueError:
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
         raise InvalidInputError(f"mem_limit {mem_limit!r} is no size.", 'Write it like "500MB".') from None
 
 
 def _refuse(live: Path, *, overwrite: bool) -> None:
-    """Refuse what stands in the way before anything is computed."""
+    """Refuse what stands in the way of the array folder."""
     if live.is_symlink() or (live.exists() and not live.is_dir()):
         raise InvalidInputError(f"{live} is a link or a file, not an array folder.", "Nothing was saved. Remove it.")
     if live.exists() and not overwrite:

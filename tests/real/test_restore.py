@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ from conftest import INTERMEDIATE, put_stage, tree
 from originals import assert_same, original, write_array
 
 import minian_vc as mvc
-from minian_vc.errors import AlreadyExistsError, DamagedError, InvalidInputError, MinianVCError
+from minian_vc import durable
+from minian_vc.errors import AlreadyExistsError, DamagedError, InvalidInputError, MinianVCError, StorageError
+from minian_vc.swap import NOTE, UnfinishedSwapError, read_note
 
 EARLY, LATE = "stage-02-first-temporal", "stage-05-second-temporal"
 
@@ -320,3 +324,87 @@ def test_concurrent_reader_never_sees_a_missing_dataset(two: mvc.Dataset, monkey
         monkeypatch.setattr(os, function, watching)
     two.restore("@early")
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("way", ["exchange", "two renames"])
+@pytest.mark.parametrize("spec", ["@early", "C@early"])
+def test_an_interrupt_right_after_the_swap_loses_nothing(
+    two: mvc.Dataset, monkeypatch: pytest.MonkeyPatch, spec: str, way: str
+) -> None:
+    """Ctrl-C comes when the old folder is out of the way: what came into it after the commit is still somewhere."""
+    late = b"written after the commit"
+    swapped, rename = durable.exchange, Path.rename
+
+    def interrupted(real: Callable[[Path, Path], object]) -> Callable[[Path, Path], object]:
+        def once(one: Path, other: Path) -> object:
+            live = two.path / "C.zarr"
+            if other in (two.path, live) or one in (two.path, live):
+                (live / "C/late").write_bytes(late) if live.is_dir() else None
+                real(one, other)
+                raise KeyboardInterrupt
+            return real(one, other)
+
+        return once
+
+    with monkeypatch.context() as patch:
+        if way == "exchange":
+            patch.setattr(durable, "exchange", interrupted(swapped))
+        else:
+            patch.setattr(durable, "exchange", lambda *_: False)
+            patch.setattr(Path, "rename", interrupted(rename))
+        with pytest.raises(KeyboardInterrupt):
+            two.restore(spec)
+    for note in two.repository.staging.glob(NOTE):
+        os.utime(note, (1_000_000_000, 1_000_000_000))
+    again = mvc.open(two.path)
+    assert (again.path / "C.zarr/C/.zarray").is_file()
+    assert late in tree(two.repository.root).values()
+
+
+@pytest.mark.parametrize("spec", ["@early", "C@early"])
+def test_a_swap_that_is_refused_leaves_nothing_behind(
+    two: mvc.Dataset, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    """Nothing was displaced: the folder is as it was, and what was staged is removed."""
+    before = tree(two.path)
+
+    def refuse(*_: object) -> bool:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(durable, "exchange", refuse)
+    with pytest.raises(StorageError, match="mount point"):
+        two.restore(spec)
+    assert tree(two.path) == before
+    assert not any((two.repository.folder / "staging").iterdir())
+
+
+@pytest.mark.parametrize("spec", ["@early", "C@early"])
+def test_a_disk_that_fails_between_two_renames_and_again_loses_nothing(
+    two: mvc.Dataset, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    """Both versions stay where the note says, and the next command completes the swap."""
+    renames, real = [], Path.rename
+    moved = two.path if spec == "@early" else two.path / "C.zarr"
+
+    def rename(self: Path, target: Path) -> Path:
+        if self == moved or target == moved:
+            renames.append(target)
+            if len(renames) > 1:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "exchange", lambda *_: False)
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(UnfinishedSwapError):
+            two.restore(spec)
+    assert not moved.exists()
+    (note,) = two.repository.staging.glob(NOTE)
+    names = read_note(note)
+    assert names["staged"].is_dir()
+    assert names["aside"].is_dir()
+    os.utime(note, (1_000_000_000, 1_000_000_000))
+    again = mvc.open(two.path)
+    again.restore("C@early")
+    assert tree(again.path / "C.zarr")
+    assert not list(two.repository.staging.glob(NOTE))

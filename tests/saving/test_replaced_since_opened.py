@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import xarray as xr
 from conftest import put_stage, tree
 
 import minian_vc as mvc
-from minian_vc import save_minian
+from minian_vc import durable, save_minian
 from minian_vc.errors import BusyError
 from minian_vc.swap import put_in_place
 
@@ -54,9 +55,9 @@ def test_a_save_overtaken_by_another_was_a_save_all_the_same(dataset: Path, monk
     """Another process may replace the array as soon as it is in place."""
     first, second = (mvc.open_minian(dataset, return_dict=True)["C"].compute() * by for by in (2, 3))
 
-    def overtaken(*arguments: Path) -> None:
+    def overtaken(*arguments: Path, **options: bool) -> None:
         monkeypatch.undo()
-        put_in_place(*arguments)
+        put_in_place(*arguments, **options)
         save_minian(second, dataset, overwrite=True)
 
     monkeypatch.setattr("minian_vc.verbs.save.put_in_place", overtaken)
@@ -96,3 +97,53 @@ def test_other_arrays_may_be_saved_meanwhile(opened: xr.DataArray, dataset: Path
     values = opened.values
     save_minian(opened.rename("D"), dataset)
     np.testing.assert_array_equal(opened.values, values)
+
+
+@pytest.mark.parametrize("where", ["", "C", "unit_id"], ids=["the folder", "its chunks", "a coordinate"])
+def test_a_file_browser_may_look_at_it(where: str, opened: xr.DataArray, dataset: Path) -> None:
+    """What it leaves in a folder is nobody's chunk; here and on workers."""
+    expected = xr.DataArray(opened.compute())
+    (dataset / "C.zarr" / where / ".DS_Store").write_bytes(b"Finder")
+    np.testing.assert_array_equal(opened.values, expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(opened)).values, expected)  # noqa: S301 (our own bytes)
+
+
+def replaced_by_rename(chunk: Path) -> None:
+    """Write a chunk as zarr 2 does: under another name, then renamed."""
+    content, new = chunk.read_bytes(), chunk.with_name("0.0.partial")
+    new.write_bytes(content)
+    new.replace(chunk)
+
+
+def put_back_by_copying(chunk: Path) -> None:
+    """Replace a chunk by one that is as old as it."""
+    copy = chunk.with_name("copy")
+    shutil.copy2(chunk, copy)
+    copy.replace(chunk)
+
+
+def saved_by_removing(chunk: Path) -> None:
+    """Save as MiniAn does: the folder is removed, then written; its number may be used again."""
+    content = tree(chunk.parent)
+    shutil.rmtree(chunk.parent)
+    chunk.parent.mkdir()
+    for key, each in content.items():
+        (chunk.parent / key).write_bytes(each)
+
+
+WAYS = [replaced_by_rename, put_back_by_copying, saved_by_removing, Path.unlink]
+
+
+@pytest.mark.parametrize("change", WAYS, ids=lambda change: change.__name__)
+def test_a_chunk_that_was_written_anew_is_not_taken_for_its_own(
+    change: Callable[[Path], None], opened: xr.DataArray, dataset: Path
+) -> None:
+    """In the same folder, and beside what a file browser left."""
+    (dataset / "C.zarr/C/.DS_Store").write_bytes(b"Finder")
+    opened.compute()
+    newest = max(path.stat().st_ctime_ns for path in (dataset / "C.zarr/C").iterdir())
+    while durable.file_system_now(dataset.parent) <= newest:
+        pass  # its clock ticks: nobody writes a chunk anew in the moment in which it was written
+    change(dataset / "C.zarr/C/0.0")
+    with pytest.raises(BusyError):
+        opened.isel(unit_id=slice(1)).compute()

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -51,10 +52,11 @@ def save_anything(dataset: Path) -> None:
     save_minian(traces().rename("Z"), dataset, overwrite=True)
 
 
+@pytest.mark.parametrize("process", [gone, os.getpid, os.getppid], ids=["gone", "ours again", "another's again"])
 @pytest.mark.parametrize("lacks", [None, OWNER], ids=["whole", "killed when it began"])
-def test_what_a_dead_save_left_is_removed(lacks: str | None, dataset: Path) -> None:
-    """Its process is gone, and nobody holds its lock."""
-    stage = stage_of(dataset, gone())
+def test_what_a_dead_save_left_is_removed(lacks: str | None, process: Callable[[], int], dataset: Path) -> None:
+    """Nobody holds its lock, whether or not its process's number is in use again."""
+    stage = stage_of(dataset, process())
     if lacks:
         (stage / lacks).unlink()
     save_anything(dataset)
@@ -63,10 +65,16 @@ def test_what_a_dead_save_left_is_removed(lacks: str | None, dataset: Path) -> N
 
 
 def test_what_a_living_process_saves_is_left_alone(dataset: Path) -> None:
-    """Of this computer, whether or not it holds the lock."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    """Its lock is held."""
+    script = (
+        "import sys; from pathlib import Path; from minian_vc import staging; dataset = Path(sys.argv[1]); "
+        "stage = staging.new_stage(dataset); staging.make_stage(stage, dataset); print(stage, flush=True); input()"
+    )
+    command = [sys.executable, "-c", script, str(dataset)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        stage = stage_of(dataset, process.pid)
+        stage = Path(process.stdout.readline().decode().strip())
+        (stage / "X.zarr").mkdir()
         before = tree(stage)
         save_anything(dataset)
         assert tree(stage) == before

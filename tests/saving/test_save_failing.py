@@ -23,8 +23,9 @@ from save_steps import Steps
 
 from minian_vc import durable, save_minian
 from minian_vc.arrays.chunk_files import ChunkFiles
-from minian_vc.errors import StorageError
-from minian_vc.staging import SAVING
+from minian_vc.errors import AlreadyExistsError, StorageError
+from minian_vc.staging import SAVING, drop_stage, put_in_order
+from minian_vc.swap import put_in_place
 from minian_vc.verbs import save
 
 OVER_THE_DISK = {"chunks": {"unit_id": -1, "frame": 16}, "mem_limit": "4.7kB"}
@@ -231,6 +232,111 @@ def test_what_cannot_be_put_in_place_is_kept_and_named(dataset: Path, monkeypatc
     assert tree(kept / "X.zarr") == tree(dataset / "X.zarr")
 
 
+@pytest.mark.parametrize("overwrite", [True, False], ids=["overwrite", "first"])
+def test_two_renames_that_fail_twice_say_where_both_versions_are(
+    overwrite: bool, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails in the middle: nothing is moved from where the note says, and whoever comes next completes it."""
+    before, real, count = tree(dataset), Path.rename, []
+    monkeypatch.setattr(durable, "exchange", lambda *_: False)
+
+    def rename(self: Path, target: Path) -> Path:
+        count.append(target)
+        if overwrite and len(count) == 1:
+            return real(self, target)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(StorageError) as caught:
+            save_minian(traces().rename("X" if overwrite else "Z"), dataset, overwrite=overwrite)
+    if not overwrite:  # one rename, and what was to be kept stays where it is
+        assert tree(dataset) == before
+        (stage,) = (dataset.parent / SAVING).iterdir()
+        kept = tree(stage)
+        assert str(stage / "Z.zarr") in caught.value.hint
+        save_minian(traces().rename("Q"), dataset)
+        assert tree(stage) == kept
+        drop_stage(stage)
+        return
+    assert not (dataset / "X.zarr").exists()
+    (stage,) = (dataset.parent / SAVING).iterdir()
+    assert "as it was" not in str(caught.value)
+    assert str(stage / "X.zarr") in caught.value.hint
+    assert str(stage / "X.zarr.old") in caught.value.hint
+    assert {f"X.zarr/{key}": content for key, content in tree(stage / "X.zarr.old").items()} == before
+    new = tree(stage / "X.zarr")
+    put_in_order(dataset.parent)
+    assert tree(dataset / "X.zarr") == new
+    assert [path.name for path in dataset.parent.iterdir()] == [dataset.name]
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_interrupt_right_after_a_rename(after: int, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come when the rename is done and nobody was told yet: the old version is there, or the new one."""
+    old, real, count = tree(dataset / "X.zarr"), Path.rename, []
+    save_minian(traces(), dataset.parent / "whole")
+    new = tree(dataset.parent / "whole/X.zarr")
+    monkeypatch.setattr(durable, "exchange", lambda *_: False)
+
+    def rename(self: Path, target: Path) -> Path:
+        done = real(self, target)
+        count.append(target)
+        if len(count) == after:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            save_minian(traces(), dataset, overwrite=True)
+    assert tree(dataset / "X.zarr") == (old if after == 1 else new)
+    assert any("is as it was" in note for note in getattr(caught.value, "__notes__", ())) is (after == 1)
+    assert not (dataset.parent / SAVING).exists()
+
+
+@pytest.mark.parametrize("compute", [True, False], ids=["at once", "delayed"])
+def test_what_came_meanwhile_is_not_replaced_without_overwrite(compute: bool, dataset: Path) -> None:
+    """Another saved the array while it was computed: an error, which says where the new version is kept."""
+    other = (traces() + 2).rename("Z")
+
+    def save_other(block: np.ndarray) -> np.ndarray:
+        if compute and not (dataset / "Z.zarr").exists():
+            save_minian(other, dataset)
+        return block
+
+    late = traces().copy(
+        data=traces().data.rechunk((-1, -1)).map_blocks(save_other, dtype=float, meta=np.empty((0, 0)))
+    )
+    with pytest.raises(AlreadyExistsError, match="there already") as caught:  # noqa: PT012
+        delayed = save_minian(late.rename("Z"), dataset, compute=compute)
+        save_minian(other, dataset)
+        delayed.compute()
+    np.testing.assert_array_equal(da.from_zarr(str(dataset / "Z.zarr"), component="Z"), other.values)
+    (kept,) = (dataset.parent / SAVING).glob("kept-*")
+    assert str(kept / "Z.zarr") in caught.value.hint
+    np.testing.assert_array_equal(da.from_zarr(str(kept / "Z.zarr"), component="Z"), traces().values)
+
+
+def test_what_came_at_the_last_moment_is_not_replaced_without_overwrite(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last look and the rename."""
+    other = (traces() + 2).rename("Z")
+
+    def overtaken(*arguments: Path, **options: bool) -> None:
+        monkeypatch.undo()
+        save_minian(other, dataset)
+        put_in_place(*arguments, **options)
+
+    monkeypatch.setattr(save, "put_in_place", overtaken)
+    with pytest.raises(StorageError) as caught:
+        save_minian(traces().rename("Z"), dataset)
+    np.testing.assert_array_equal(da.from_zarr(str(dataset / "Z.zarr"), component="Z"), other.values)
+    (kept,) = (dataset.parent / SAVING).glob("kept-*")
+    assert str(kept / "Z.zarr") in caught.value.hint
+
+
 def test_flushing_comes_before_the_swap(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All files of the new version are flushed while the old one is still live."""
     before, flushed = tree(dataset), []
@@ -255,6 +361,31 @@ def test_compute_false_changes_nothing_before_it_is_computed(dataset: Path) -> N
         assert [path.name for path in dataset.parent.iterdir()] == [dataset.name]
         save_minian((traces() + 1).rename("X"), dataset, overwrite=True)
         assert tree(dataset) == before
+
+
+@pytest.mark.parametrize("options", GRIDS.values(), ids=GRIDS)
+def test_compute_false_computes_once(options: dict, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk once, and what puts the folder in place gets no values but those that ``mem_limit`` has room for."""
+    calls, handed, lock, real = [], [], threading.Lock(), save._finish
+
+    def count(block: np.ndarray) -> np.ndarray:
+        with lock:
+            calls.append(block.shape)
+        return block
+
+    def finish(saving: Any, finish_writing: Any, result: Any) -> str:
+        handed.extend(each.values for each in (saving.group.array, *saving.group.coordinates))
+        handed.append(result)
+        return real(saving, finish_writing, result)
+
+    monkeypatch.setattr(save, "_finish", finish)
+    counted = traces().copy(data=traces().data.map_blocks(count, dtype=float, meta=np.empty((0, 0))))
+    counted = counted.assign_coords(lazy=("frame", da.arange(FRAMES, chunks=16)))
+    save_minian(counted, dataset, overwrite=True, compute=False, **options).compute()
+    assert calls == [(1, FRAMES)] * UNITS
+    values = [each for each in handed if isinstance(each, np.ndarray) and each.size]  # dask.store gives an empty one
+    assert len(values) == (options == GRIDS["chunks"])
+    np.testing.assert_array_equal(da.from_zarr(str(dataset / "X.zarr"), component="X"), traces().values)
 
 
 def test_compute_false_and_an_error_later(dataset: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_tag_of_an_older_checkpoint_moves_with_overwrite_and_a_warning(dataset
     save(dataset, "C", 1, tag="first")
     save(dataset, "C", 2, tag="second")
     older = mvc.open(dataset).show("first").id
-    with pytest.warns(UserWarning, match="tag first moves on from checkpoint") as caught:
+    with pytest.warns(UserWarning, match="tag first moved on from checkpoint") as caught:
         save_minian((traces() * 3).rename("C"), dataset, overwrite=True, tag="first")
     assert caught[0].filename == __file__
     ds = mvc.open(dataset)
@@ -135,6 +135,23 @@ def test_a_tag_of_an_older_checkpoint_moves_with_overwrite_and_a_warning(dataset
     save(dataset, "S", 4, tag="first")
     assert [array.name for array in ds.show("first").arrays] == ["C", "S"]
     assert_rebuilt_alike(dataset)
+
+
+def test_a_tag_that_did_not_move_is_not_said_to_have_moved(dataset: Path) -> None:
+    """The array could not be computed: nothing is recorded, and nothing warned of."""
+    save(dataset, "C", 1, tag="first")
+    save(dataset, "C", 2, tag="second")
+    before = dump(dataset)
+
+    def fail(block: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError
+
+    bad = traces().copy(data=traces().data.map_blocks(fail, dtype=float, meta=np.empty((0, 0))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ZeroDivisionError):
+            save_minian(bad.rename("C"), dataset, overwrite=True, tag="first")
+    assert dump(dataset) == before
 
 
 def test_tag_and_commit_still_refuse_a_taken_name(dataset: Path) -> None:

@@ -205,6 +205,14 @@ def test_what_a_killed_save_left_is_told(lab: Path) -> None:
     (dead / "C.zarr").mkdir(parents=True)
     (dead / staging.OWNER).touch()
     assert left() == ["leftover-save"]
+    note = dead / "swap-0123456789abcdef.json"
+    note.write_text("{")
+    assert left() == ["swap-note-damaged"]
+    lives = {"live": lab / "s1/C.zarr", "staged": dead / "C.zarr", "aside": dead / "C.zarr.old"}
+    note.write_text(json.dumps({key: str(path) for key, path in lives.items()}))
+    assert left() == ["swap-unfinished"]
+    assert the(look(lab), "swap-unfinished").fix == f"minian-vc check {lab / 's1'}"
+    note.unlink()
     kept = staging.keep_stage(running)
     assert sorted(left()) == ["leftover-save", "save-kept"]
     assert str(kept) in the(look(lab), "save-kept").message

@@ -37,13 +37,15 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return request.param
 
 
-def renaming(monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException, *, after: bool = False) -> None:
-    """Let the rename of that number fail, before or after it is done."""
+def renaming(
+    monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException, *, after: bool = False, on: bool = False
+) -> None:
+    """Let the rename of that number fail, before or after it is done; with ``on`` those that follow as well."""
     real, count = Path.rename, [0]
 
     def rename(self: Path, target: Path) -> Path:
         count[0] += 1
-        if count[0] == at and not after:
+        if (count[0] == at and not after) or (on and count[0] > at):
             raise error
         done = real(self, target)
         if count[0] == at:
@@ -161,26 +163,78 @@ def test_a_damaged_note_stops_nobody(place: tuple[Path, Path, Path], tmp_path: P
     assert tree(live) == {"0": b"old"}
 
 
-@pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize(
-    "make_error",
-    [lambda: PermissionError(errno.EACCES, "Permission denied"), KeyboardInterrupt],
-    ids=["error", "Ctrl-C"],
+    ("at", "after", "make_error"),
+    [
+        (1, False, lambda: PermissionError(errno.EACCES, "Permission denied")),
+        (2, False, lambda: PermissionError(errno.EACCES, "Permission denied")),
+        (1, False, KeyboardInterrupt),
+        (1, True, KeyboardInterrupt),
+        (2, False, KeyboardInterrupt),
+    ],
+    ids=["error at the first", "error at the second", "Ctrl-C", "Ctrl-C after the first", "Ctrl-C at the second"],
 )
 def test_an_error_between_the_renames_leaves_the_live_folder_as_it_was(
-    place: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, at: int, make_error: Callable[[], BaseException]
+    place: tuple[Path, Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    at: int,
+    after: bool,
+    make_error: Callable[[], BaseException],
 ) -> None:
     """When a rename fails, the old folder is live, for the caller removes what is in staging."""
     staged, live, staging = place
     monkeypatch.setattr(durable, "exchange", lambda *_: False)
     with monkeypatch.context() as patch:
-        renaming(patch, at, make_error())
+        renaming(patch, at, make_error(), after=after)
         with pytest.raises((StorageError, KeyboardInterrupt)):
             swap.put_in_place(staged, live, staging)
     durable.remove_tree(staged.parent)
     recover_later(staging, staging.parent / "displaced")
     assert live.exists()
     assert tree(live) == {"0": b"old"}
+
+
+def test_an_interrupt_after_both_renames_leaves_the_new_folder(
+    place: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done then: the new folder is live, and no note is left."""
+    staged, live, staging = place
+    monkeypatch.setattr(durable, "exchange", lambda *_: False)
+    with monkeypatch.context() as patch:
+        renaming(patch, 2, KeyboardInterrupt(), after=True)
+        with pytest.raises(KeyboardInterrupt):
+            swap.put_in_place(staged, live, staging)
+    assert tree(live) == {"0": b"new"}
+    assert not swap.is_unfinished(staging)
+
+
+def test_a_rename_that_cannot_be_taken_back_says_where_both_versions_are(
+    place: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails twice: the note stays, both folders are named, and the next command completes the swap."""
+    staged, live, staging = place
+    monkeypatch.setattr(durable, "exchange", lambda *_: False)
+    with monkeypatch.context() as patch:
+        renaming(patch, 2, OSError(errno.EIO, os.strerror(errno.EIO)), on=True)
+        with pytest.raises(swap.UnfinishedSwapError) as caught:
+            swap.put_in_place(staged, live, staging)
+    aside = staged.with_name("A.zarr.old")
+    assert str(staged) in caught.value.hint
+    assert str(aside) in caught.value.hint
+    assert (tree(staged), tree(aside)) == ({"0": b"new"}, {"0": b"old"})
+    assert swap.is_unfinished(staging)
+    recover_later(staging, staging.parent / "displaced")
+    assert tree(live) == {"0": b"new"}
+    assert b"old" in tree(staging.parent / "displaced").values()
+
+
+def test_what_may_not_be_replaced_is_not(place: tuple[Path, Path, Path], way: str) -> None:
+    """A folder that came meanwhile stays, and so does the staged one."""
+    staged, live, staging = place
+    with pytest.raises(StorageError):
+        swap.put_in_place(staged, live, staging, replace=False)
+    assert (tree(live), tree(staged)) == ({"0": b"old"}, {"0": b"new"})
+    assert not swap.is_unfinished(staging)
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
