@@ -50,8 +50,8 @@ class Long:
         return self.nbytes + self.array.size * (8 * self.array.ndim + self.array.dtype.itemsize)
 
     def whole(self) -> pd.DataFrame:
-        """Return the table in memory: ``array.to_series().reset_index()``."""
-        return self.array.to_series().reset_index()
+        """Return the table in memory: ``array.to_series().reset_index()``, which takes up to twice the memory."""
+        return self._rows(tuple(slice(0, size) for size in self.array.shape), self._columns())
 
     def blocks(self, budget: int | None = None) -> Iterator[pd.DataFrame]:
         """Yield the rows of :meth:`whole` in order, with its columns and dtypes, ``budget`` bytes at a time.
@@ -61,21 +61,25 @@ class Long:
         pandas.DataFrame
             At least one, be it empty.
         """
+        columns = self._columns()
+        if not self.array.size:
+            yield self.whole()
+            return
+        for box in boxes(self.array.shape, max(1, int((budget or BUDGET) // self._row_bytes(columns)))):
+            yield self._rows(box, columns)
+
+    def _rows(self, box: tuple[slice, ...], columns: dict[str, pd.Series]) -> pd.DataFrame:
+        """Return the rows of a box of the array."""
         import numpy as np
         import pandas as pd
 
-        array, columns = self.array, self._columns()
-        if not array.size:
-            yield self.whole()
-            return
-        for box in boxes(array.shape, max(1, int((budget or BUDGET) // self._row_bytes(columns)))):
-            values = array[box].values
-            positions = np.ogrid[box]
-            labels = {  # as Series: of an array pandas would infer the dtype anew, block by block
-                dim: columns[dim].take(np.broadcast_to(along, values.shape).ravel()).reset_index(drop=True)
-                for dim, along in zip(columns, positions, strict=True)
-            }
-            yield pd.DataFrame({**labels, str(array.name): values.ravel()})
+        values = self.array[box].values
+        table = {}
+        for dim, along in zip(columns, np.ogrid[box], strict=True):
+            rows = np.broadcast_to(along, values.shape).ravel()
+            # as Series: of an array pandas would infer the dtype anew, block by block
+            table[dim] = columns[dim].take(rows).reset_index(drop=True)
+        return pd.DataFrame({**table, str(self.array.name): values.ravel()}, copy=False)
 
     def _columns(self) -> dict[str, pd.Series]:
         """Return each dim's labels, as the column of the whole table has them."""
