@@ -15,7 +15,7 @@ from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall, recall_from
 from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
-from minian_vc.export import exporting
+from minian_vc.export import exporting, tabular
 from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
@@ -514,6 +514,49 @@ class Dataset:
         """
         found = [self.find(spec) for spec in specs]
         return exporting.export(self.repository, self._row, found, Path(out), format, force=force, options=options)
+
+    def frame(
+        self,
+        spec: str,
+        *,
+        wide: bool = False,
+        rate: float | None = None,
+        timestamps: str | Path | None = None,
+    ) -> pd.DataFrame:
+        """Return an array version as a pandas DataFrame, in memory. It is checked first, as in :meth:`export`.
+
+        Parameters
+        ----------
+        spec : str
+            The array: ``"C@first_iteration"``.
+        wide : bool
+            One row per frame: ``frame``, then a column per unit, named by its id as text. The array has the dims
+            ``frame`` and at most one more, in any order. By default one row per value, in C order: a column per dim
+            with its labels, then the values under the array's name, as ``C.to_series().reset_index()``.
+        rate : float, optional
+            Frames per second. A wide table then has a second column ``time``, in seconds: frame number / rate.
+        timestamps : str or Path, optional
+            A file with the time of each frame instead: CSV with a column ``Time Stamp (ms)``, such as the Miniscope
+            software's ``timeStamps.csv``, or one number per line, in seconds.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With dtypes as stored and the array's identity in ``attrs``. For tables larger than memory, export to csv
+            or parquet.
+
+        Raises
+        ------
+        ConflictError
+            The array is not to be opened alone: its unit ids are not unique, say.
+        InvalidInputError
+            Several arrays are named, the array has no such table, times do not fit its frames, or it takes more memory
+            than is free.
+        NotFoundError
+            There is no such revision or array, it was recorded without its bytes, or there is no file ``timestamps``.
+        """
+        chosen = exporting.bundle(self.repository, self._row, [self.find(spec)])
+        return tabular.frame(chosen, wide, rate, timestamps)
 
     # -- dropping ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from minian_vc.errors import InvalidInputError
 from minian_vc.model import ArrayVersion, Checkpoint
 
 if TYPE_CHECKING:
@@ -41,9 +42,19 @@ class Bundle:
 
     @property
     def only(self) -> xr.DataArray:
-        """The one array, for formats that take no more."""
-        (name,) = self.names
-        return self.together[name]
+        """The one array, for what takes no more.
+
+        Raises
+        ------
+        InvalidInputError
+            There are several.
+        """
+        if len(self.names) > 1:
+            raise InvalidInputError(
+                f"One array is needed, and there are {', '.join(self.names)}.",
+                f"Nothing was written. Name one of them, as in {self.names[0]}@REV",
+            )
+        return self.together[self.names[0]]
 
     @cached_property
     def text(self) -> str:

@@ -78,7 +78,14 @@ class Format:
         )
 
 
-FORMATS = {each.name: each for each in (Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),)}
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),
+        Format("csv", "csv_file", "one table as text", one_array=True, sidecar=True),
+        Format("parquet", "parquet", "one table as Parquet", one_array=True, extra="parquet"),
+    )
+}
 
 
 def find_format(name: str) -> Format:

@@ -232,6 +232,7 @@ JSON_COMMANDS = {
     "commit": [],
     "tag": ["again"],
     "restore": ["C@01-first-spatial", "--as", "C_old"],
+    "export": ["C@02-first-temporal", "C.csv", "--format", "csv"],
     "config": [],
     "status": [],
     "log": [],

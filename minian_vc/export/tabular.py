@@ -1,0 +1,83 @@
+"""Tables as they are asked for: long or wide, with times or without, in a file or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minian_vc.errors import InvalidInputError
+from minian_vc.export.bundle import Bundle
+from minian_vc.export.memory import refuse_beyond_memory
+from minian_vc.export.tables import FRAME, Long, Table, Wide
+from minian_vc.export.times import times_at_rate, times_from_file
+from minian_vc.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["frame", "table_of", "written"]
+
+
+def table_of(bundle: Bundle, wide: bool, rate: float | None, timestamps: str | Path | None) -> Table:
+    """Return the one array of a bundle as a table, not computed yet.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        One array.
+    wide : bool
+        One row per frame and one column per unit, else one row per value.
+    rate : float, optional
+        Frames per second; a wide table has a column ``time`` then, in seconds: frame number / rate.
+    timestamps : str or Path, optional
+        A file with the time of each frame, instead; see :func:`minian_vc.export.times.times_from_file`.
+
+    Raises
+    ------
+    InvalidInputError
+        The array has no such table; times are asked for twice or in a long table; or they do not fit the frames.
+    NotFoundError
+        There is no file ``timestamps``.
+    """
+    array = bundle.only
+    if rate is not None and timestamps is not None:
+        raise InvalidInputError("A rate and timestamps both give the time.", "Nothing was written. Give one of them.")
+    if not wide:
+        if rate is not None or timestamps is not None:
+            raise InvalidInputError(
+                "Only a wide table has a column for the time.", "Nothing was written. Add --wide (wide=True)."
+            )
+        return Long(array)
+    table = Wide(array)
+    if rate is not None:
+        return Wide(array, times_at_rate(array.get_index(FRAME), rate))
+    if timestamps is not None:
+        return Wide(array, times_from_file(array.sizes[FRAME], Path(timestamps)))
+    return table
+
+
+def written(table: Table, path: Path) -> Iterator[pd.DataFrame]:
+    """Yield a table's blocks to whoever writes them to ``path``, and show the progress."""
+    with progress(f"Writing {path.name}", table.nbytes) as advance:
+        for block in table.blocks():
+            yield block
+            advance(int(block.memory_usage(index=False).sum()))
+
+
+def frame(bundle: Bundle, wide: bool, rate: float | None, timestamps: str | Path | None) -> pd.DataFrame:
+    """Return a table in memory, with the identity in its ``attrs``; raises as :func:`table_of`.
+
+    Raises
+    ------
+    InvalidInputError
+        It takes more memory than is free, too.
+    """
+    table = table_of(bundle, wide, rate, timestamps)
+    name = bundle.names[0]
+    refuse_beyond_memory(
+        table.peak, f"{name} as a DataFrame", f"Open it lazily, ds[{name}@REV], or export it to csv or parquet."
+    )
+    made = table.whole()
+    made.attrs.update(bundle.attributes)
+    return made

@@ -1,0 +1,321 @@
+"""csv, parquet and ``Dataset.frame``: exported, read back by pandas and compared with the recorded array."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+from one_stage import TAG, commit_one_stage
+from pandas.testing import assert_frame_equal
+
+import minian_vc as mvc
+from minian_vc.cli.main import cli
+from minian_vc.errors import EnvironmentUnfitError, InvalidInputError, NotFoundError
+from minian_vc.export import csv_file, memory, parquet, tables
+from minian_vc.export.bundle import Bundle
+
+READS_EXACTLY = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+UNITS = ["0", "1", "2", "4", "3", "7", "8", "9", "10", "11"]
+
+
+@pytest.fixture(scope="module")
+def history(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> mvc.Dataset:
+    """One checkpoint, made once: nothing here changes it."""
+    return commit_one_stage(stages, tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch):
+    """Blocks of a few rows, so that a small array has many."""
+    monkeypatch.setattr(tables, "BUDGET", 3000)
+
+
+def recorded(history: mvc.Dataset, name: str) -> xr.DataArray:
+    """The array as it was recorded."""
+    return history.open(TAG, arrays=[name], return_dict=True)[name]
+
+
+def long_by_pandas(history: mvc.Dataset, name: str) -> pd.DataFrame:
+    return recorded(history, name).rename(name).to_series().reset_index()
+
+
+def wide_by_numpy(history: mvc.Dataset, name: str) -> pd.DataFrame:
+    one = recorded(history, name).transpose("frame", "unit_id")
+    table = {"frame": one["frame"].values}
+    return pd.DataFrame(table | {str(unit): one.sel(unit_id=unit).values for unit in one["unit_id"].values})
+
+
+def read_csv(path: Path, **options: object) -> pd.DataFrame:
+    older = {} if READS_EXACTLY else {"float_precision": "round_trip"}
+    return pd.read_csv(path, encoding="utf-8", **older, **options)
+
+
+def bundle_of(array: xr.DataArray) -> Bundle:
+    """An array as if it had been recorded."""
+    identity = {"checkpoint": "blake3:00", "session": None, "animal": None, "tags": []}
+    return Bundle(array.to_dataset(), identity)
+
+
+# -- as a DataFrame ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["C", "A", "f", "C_chk", "max_res", "b"])
+def test_frame_is_what_pandas_makes_of_the_array(history: mvc.Dataset, name: str):
+    found = history.frame(f"{name}@{TAG}")
+    assert_frame_equal(found, long_by_pandas(history, name), check_exact=True)
+
+
+def test_frame_says_who_it_is(history: mvc.Dataset):
+    attributes = history.frame(f"C@{TAG}").attrs
+    assert attributes["tag"] == TAG
+    assert json.loads(attributes["minian_vc"])["arrays"]["C"]["unit_ids"] == [int(unit) for unit in UNITS]
+
+
+def test_frame_wide_has_a_column_per_unit(history: mvc.Dataset):
+    """In the array's order of units, which is not that of the numbers."""
+    found = history.frame(f"C@{TAG}", wide=True, rate=20)
+    assert list(found.columns) == ["frame", "time", *UNITS]
+    assert found["time"].tolist() == [frame / 20 for frame in range(190)]
+    assert_frame_equal(found.drop(columns="time"), wide_by_numpy(history, "C"), check_exact=True)
+
+
+def test_frame_is_refused_beyond_the_free_memory(history: mvc.Dataset, monkeypatch: pytest.MonkeyPatch):
+    """Before anything is read: the estimate is of dims and dtypes."""
+    asked = []
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 50_000}))
+    monkeypatch.setattr(tables.Long, "whole", lambda _: asked.append(1))
+    with pytest.raises(InvalidInputError, match=r"C as a DataFrame takes about 91.2 kB of memory, and 50.0 kB"):
+        history.frame(f"C@{TAG}")
+    assert not asked
+    assert memory.refuse_beyond_memory(50_000, "", "") is None
+
+
+@pytest.mark.parametrize("spec", [f"@{TAG}", "C@nowhere", f"D@{TAG}"])
+def test_frame_takes_one_array(history: mvc.Dataset, spec: str):
+    with pytest.raises((InvalidInputError, NotFoundError)):
+        history.frame(spec)
+
+
+# -- CSV --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["C", "A", "f", "max_res"])
+def test_csv_reads_back_equal(history: mvc.Dataset, tmp_path: Path, small_blocks: None, name: str):
+    """Each value, bit by bit, written in many blocks; the identity lies beside."""
+    done = history.export(f"{name}@{TAG}", format="csv", out=tmp_path / "out.csv")
+    expected = long_by_pandas(history, name)
+    found = read_csv(done.path, dtype={name: str(expected[name].dtype)})
+    assert_frame_equal(found, expected, check_exact=True)
+    identity = json.loads(done.sidecar.read_text(encoding="utf-8"))
+    assert identity["tags"] == [TAG]
+    assert identity["arrays"][name]["dims"] == list(expected.columns[:-1])
+
+
+def test_csv_is_the_same_text_as_pandas_writes(history: mvc.Dataset, tmp_path: Path, small_blocks: None):
+    """Cut into blocks or not: no second header, nothing lost between them, line feeds, the same bytes each time."""
+    for name in ("one.csv", "two.csv"):
+        history.export(f"C@{TAG}", format="csv", out=tmp_path / name)
+    text = (tmp_path / "one.csv").read_bytes()
+    assert text == long_by_pandas(history, "C").to_csv(index=False, lineterminator="\n").encode()
+    assert text == (tmp_path / "two.csv").read_bytes()
+    assert b"\r" not in text
+
+
+def test_csv_wide_reads_back_equal(history: mvc.Dataset, tmp_path: Path, small_blocks: None):
+    out = tmp_path / "wide.csv"
+    history.export(f"C@{TAG}", format="csv", out=out, wide=True, rate=30)
+    found = read_csv(out)
+    assert list(found.columns) == ["frame", "time", *UNITS]
+    assert found["time"].tolist() == [frame / 30 for frame in range(190)]
+    assert_frame_equal(found.drop(columns="time"), wide_by_numpy(history, "C"), check_exact=True)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_csv_numbers_are_the_shortest_that_read_back_equal(tmp_path: Path, dtype: str, wide: bool):
+    """For values of every size; NaN is empty."""
+    bits = np.dtype(f"uint{8 * np.dtype(dtype).itemsize}")
+    values = np.random.default_rng(3).integers(0, np.iinfo(bits).max, 600, bits, endpoint=True).view(dtype)
+    values[:4] = 0.1, 1 / 3, np.nan, np.inf
+    array = xr.DataArray(values[None], {"unit_id": [5]}, ("unit_id", "frame"), "C")
+    csv_file.write(bundle_of(array), tmp_path / "out.csv", wide=wide)
+    cells = [line.split(",")[-1] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert cells[:4] == ["0.1", str(values[1]), "", "inf"]
+    assert [cell for cell, value in zip(cells, values, strict=True) if not np.isnan(value)] == [
+        str(value) for value in values if not np.isnan(value)
+    ]
+    column = "5" if wide else "C"
+    found = read_csv(tmp_path / "out.csv")[column].to_numpy().astype(dtype)
+    np.testing.assert_array_equal(found, values)
+
+
+def test_csv_text_is_utf_8(tmp_path: Path):
+    array = xr.DataArray([[1.0], [2.0]], {"unit_id": ["é", "b,c"]}, ("unit_id", "frame"), "C")
+    csv_file.write(bundle_of(array), tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes() == 'unit_id,frame,C\né,0,1.0\n"b,c",0,2.0\n'.encode()
+
+
+# -- Parquet ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["C", "A", "f", "max_res"])
+def test_parquet_reads_back_equal(history: mvc.Dataset, tmp_path: Path, small_blocks: None, name: str):
+    """pandas reads the very table, dtypes and all, from many row groups; the identity is inside."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    done = history.export(f"{name}@{TAG}", format="parquet", out=tmp_path / "out.parquet")
+    assert_frame_equal(pd.read_parquet(done.path), long_by_pandas(history, name), check_exact=True)
+    assert pq.ParquetFile(done.path).num_row_groups > 1
+    metadata = pq.read_schema(done.path).metadata
+    assert json.loads(metadata[b"minian_vc"])["tags"] == [TAG]
+    assert metadata[b"tag"] == TAG.encode()
+    assert done.sidecar is None
+
+
+def test_parquet_wide_is_frame_wide(history: mvc.Dataset, tmp_path: Path, small_blocks: None):
+    pytest.importorskip("pyarrow")
+    options = {"wide": True, "rate": 20.0}
+    for name in ("one", "two"):
+        history.export(f"C@{TAG}", format="parquet", out=tmp_path / name, **options)
+    assert_frame_equal(pd.read_parquet(tmp_path / "one"), history.frame(f"C@{TAG}", **options), check_exact=True)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("labels", [["b", "a"], np.array(["b", "a"], object), np.array([3, 1], "int16")])
+def test_parquet_keeps_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: object):
+    """Text and small integers, one row per block."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(tables, "BUDGET", 1)
+    array = xr.DataArray(np.arange(6.0).reshape(2, 3), {"unit_id": labels}, ("unit_id", "frame"), "C")
+    parquet.write(bundle_of(array), tmp_path / "out.parquet")
+    expected = array.to_series().reset_index()
+    assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
+
+
+def test_parquet_of_nothing_has_its_columns(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    array = xr.DataArray(np.empty((0, 3)), {"unit_id": np.array([], int)}, ("unit_id", "frame"), "C")
+    parquet.write(bundle_of(array), tmp_path / "out.parquet")
+    assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), array.to_series().reset_index())
+
+
+def test_parquet_without_pyarrow_names_the_extra(history: mvc.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(EnvironmentUnfitError, match="pyarrow") as raised:
+        history.export(f"C@{TAG}", format="parquet", out=tmp_path / "out.parquet")
+    assert "minian_vc[parquet]" in raised.value.hint
+    assert list(tmp_path.glob("out*")) == []
+
+
+# -- times and refusals -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_times_come_from_a_file(history: mvc.Dataset, tmp_path: Path, form: str):
+    """Those of the Miniscope software in milliseconds, or one number per line in seconds."""
+    pytest.importorskip("pyarrow")
+    stamps = [37 * frame + 5 for frame in range(190)]
+    lines = ["Frame Number,Time Stamp (ms),Buffer Index", *(f"{i},{ms},0" for i, ms in enumerate(stamps))]
+    (tmp_path / "timeStamps.csv").write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig")
+    (tmp_path / "seconds.txt").write_text("\n".join(str(ms / 1000) for ms in stamps))
+    for name in ("timeStamps.csv", "seconds.txt"):
+        out = tmp_path / f"{name}.out"
+        history.export(f"C@{TAG}", format=form, out=out, wide=True, timestamps=tmp_path / name)
+        found = read_csv(out) if form == "csv" else pd.read_parquet(out)
+        assert found["time"].tolist() == [ms / 1000 for ms in stamps]
+
+
+def test_time_at_a_rate_is_counted_from_frame_zero(tmp_path: Path):
+    """Also where the array begins later: frame number / rate."""
+    array = xr.DataArray(np.ones((2, 1)), {"frame": [100, 104]}, ("frame", "unit_id"), "C")
+    csv_file.write(bundle_of(array), tmp_path / "out.csv", wide=True, rate=20.0)
+    assert read_csv(tmp_path / "out.csv")["time"].tolist() == [5.0, 5.2]
+
+
+REFUSED = {
+    "a rate and timestamps": ({"wide": True, "rate": 20.0, "timestamps": "good.txt"}, "both"),
+    "a rate in a long table": ({"rate": 20.0}, "Only a wide table"),
+    "timestamps in a long table": ({"timestamps": "good.txt"}, "Only a wide table"),
+    "no rate": ({"wide": True, "rate": 0.0}, "no frame rate"),
+    "a rate of NaN": ({"wide": True, "rate": float("nan")}, "no frame rate"),
+    "too short": ({"wide": True, "timestamps": "short.csv"}, "189 times, and the array 190 frames"),
+    "empty": ({"wide": True, "timestamps": "empty.txt"}, "0 times"),
+    "no number": ({"wide": True, "timestamps": "words.txt"}, "row 3 has no number"),
+    "NaN": ({"wide": True, "timestamps": "nan.txt"}, "row 190 has no number"),
+    "other columns": ({"wide": True, "timestamps": "other.csv"}, "several columns"),
+    "bytes": ({"wide": True, "timestamps": "bytes.bin"}, "cannot be read"),
+    "no file": ({"wide": True, "timestamps": "none.csv"}, "no file"),
+}
+
+
+@pytest.fixture
+def times_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Good and bad files with times, in the current folder."""
+    files = {
+        "good.txt": "1\n" * 190,
+        "short.csv": "Time Stamp (ms)\n" + "1\n" * 189,
+        "empty.txt": "",
+        "words.txt": "1\n2\nthree\n" + "4\n" * 187,
+        "nan.txt": "1\n" * 189 + "nan\n",
+        "other.csv": "a,b\n" * 190,
+    }
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        Path(name).write_text(text)
+    Path("bytes.bin").write_bytes(b"\xff\xfe\x00")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_times_that_do_not_fit_are_refused(history: mvc.Dataset, tmp_path: Path, times_files: None, case: str):
+    """And nothing is written."""
+    options, message = REFUSED[case]
+    with pytest.raises((InvalidInputError, NotFoundError), match=message) as raised:
+        history.export(f"f@{TAG}", format="csv", out=tmp_path / "out", **options)
+    assert "Nothing was written." in raised.value.hint
+    assert list(tmp_path.glob("*out*")) == []
+    with pytest.raises(type(raised.value), match=message):
+        history.frame(f"f@{TAG}", **options)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_wide_of_footprints_is_refused(history: mvc.Dataset, tmp_path: Path, form: str):
+    """The message names their dims."""
+    pytest.importorskip("pyarrow")
+    with pytest.raises(InvalidInputError, match="unit_id, height, width"):
+        history.export(f"A@{TAG}", format=form, out=tmp_path / "out", wide=True)
+    assert list(tmp_path.glob("*out*")) == []
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_holds_one_array(history: mvc.Dataset, tmp_path: Path, form: str):
+    with pytest.raises(InvalidInputError, match="holds one array"):
+        history.export(f"A@{TAG}", f"C@{TAG}", format=form, out=tmp_path / "out")
+
+
+# -- command line -----------------------------------------------------------------------------
+
+
+def run(*arguments: object) -> str:
+    done = CliRunner().invoke(cli, [str(each) for each in arguments], standalone_mode=False)
+    if done.exception:
+        raise done.exception
+    return done.stdout
+
+
+def test_options_on_the_command_line(history: mvc.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """--wide, --rate and --timestamps do what they do in Python; a path is seen from the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("times.txt").write_text("\n".join(map(str, range(190))))
+    run("export", f"C@{TAG}", "long.csv", "--format", "csv", "-d", history.path)
+    run("export", f"C@{TAG}", "rate.csv", "--format", "csv", "--wide", "--rate", "20", "-d", history.path)
+    run("export", f"C@{TAG}", "times.csv", "--format", "csv", "--wide", "--timestamps", "times.txt", "-d", history.path)
+    assert_frame_equal(read_csv(Path("long.csv")), long_by_pandas(history, "C"))
+    assert read_csv(Path("rate.csv"))["time"].tolist() == [frame / 20 for frame in range(190)]
+    assert read_csv(Path("times.csv"))["time"].tolist() == list(range(190))
+    with pytest.raises((click.UsageError, InvalidInputError), match="no option 'wide'"):
+        run("export", f"C@{TAG}", "out.nc", "--format", "netcdf", "--wide", "-d", history.path)
