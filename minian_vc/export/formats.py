@@ -78,7 +78,15 @@ class Format:
         )
 
 
-FORMATS = {each.name: each for each in (Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),)}
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),
+        Format("npy", "npy", "one array as a NumPy file", one_array=True, sidecar=True),
+        Format("npz", "npz", "several arrays in one NumPy file"),
+        Format("mat", "mat", "one MATLAB 5 file", extra="mat"),
+    )
+}
 
 
 def find_format(name: str) -> Format:
