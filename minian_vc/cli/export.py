@@ -15,7 +15,9 @@ from minian_vc.text import short
 __all__ = ["COMMANDS"]
 
 OPTIONS = (  # of the formats; one that is not given is not passed on
-    click.option("--compression", type=click.IntRange(0, 9), help="netcdf: zlib's level, 0 for none."),
+    click.option(
+        "--compression", type=click.IntRange(0, 9), help="netcdf, npz: zlib's level, 0 for none; mat: 0 for none."
+    ),
     click.option("--engine", type=click.Choice(["h5netcdf", "netcdf4"]), help="netcdf: the package that writes."),
     click.option(
         "--wide", is_flag=True, help="csv, parquet: a row per frame, a column per unit; else a row per value."

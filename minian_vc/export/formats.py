@@ -84,6 +84,9 @@ FORMATS = {
         Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),
         Format("csv", "csv_file", "one table as text", one_array=True, sidecar=True),
         Format("parquet", "parquet", "one table as Parquet", one_array=True, extra="parquet"),
+        Format("npy", "npy", "one array as a NumPy file", one_array=True, sidecar=True),
+        Format("npz", "npz", "several arrays in one NumPy file"),
+        Format("mat", "mat", "one MATLAB 5 file", extra="mat"),
     )
 }
 
