@@ -78,7 +78,14 @@ class Format:
         )
 
 
-FORMATS = {each.name: each for each in (Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),)}
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),
+        Format("zarr", "zarr_group", "one zarr group with all arrays", folder=True),
+        Format("minian", "minian_folder", "a MiniAn folder, which open_minian opens", folder=True),
+    )
+}
 
 
 def find_format(name: str) -> Format:
