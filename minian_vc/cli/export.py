@@ -18,8 +18,8 @@ OPTIONS = (  # of the formats; one that is not given is not passed on
     click.option("--engine", type=click.Choice(["h5netcdf", "netcdf4"]), help="netcdf: the package that writes."),
     click.option("--zarr-format", type=click.IntRange(2, 3), help="zarr: the format's version; 2 opens everywhere."),
     click.option("--neuroconv", is_flag=True, help="minian: add what neuroconv's MinianSegmentationInterface needs."),
-    click.option("--rate", type=float, metavar="HZ", help="minian with --neuroconv: frames in a second."),
-    click.option("--timestamps", metavar="FILE", help="minian with --neuroconv: a timeStamps.csv, or seconds by line."),
+    click.option("--rate", type=float, metavar="HZ", help="minian with --neuroconv: frames per second."),
+    click.option("--timestamps", metavar="FILE", help="minian --neuroconv: timeStamps.csv, or a time per line."),
 )
 
 

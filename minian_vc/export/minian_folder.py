@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ def write(
     *,
     neuroconv: bool = False,
     rate: float | None = None,
-    timestamps: str | os.PathLike[str] | None = None,
+    timestamps: str | Path | None = None,
 ) -> None:
     """Write arrays as a MiniAn folder, which ``minian.utilities.open_minian`` opens.
 
@@ -41,7 +40,7 @@ def write(
         Make it one that neuroconv's ``MinianSegmentationInterface`` opens too: unit ids 0, 1, …, n-1 in one order, with
         those of the checkpoint as the coordinate ``original_unit_id``; ``timeStamps.csv``; a group above all arrays.
     rate : float, optional
-        With ``neuroconv``: frames in a second. Frame 0 is at 0 s.
+        With ``neuroconv``: frames of the recording per second. Frame 0 is at 0 s.
     timestamps : str or Path, optional
         With ``neuroconv``, instead of a rate: a file of timestamps, as in :func:`minian_vc.export.times.times_of`.
 

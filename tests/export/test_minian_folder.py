@@ -168,7 +168,7 @@ def test_neuroconv_reads_dims_by_position(root: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"neuroconv": True}, "--rate HZ or --timestamps FILE"),
+        ({"neuroconv": True}, "Times come of a rate or of timestamps"),
         ({"rate": 20}, "Add --neuroconv"),
         ({"timestamps": "x.csv"}, "Add --neuroconv"),
     ],
