@@ -16,6 +16,7 @@ PAIRS = {  # xarray and zarr as three kinds of users have them
     "zarr2": ["xarray>=2026.9", "zarr==2.18.7"],
     "zarr3": ["xarray", "zarr>=3.1"],
 }
+NEUROCONV = ["neuroconv>=0.10", "roiextractors>=0.10", "xarray==2026.4.0", "zarr==2.18.7"]  # they need zarr 2
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
 
@@ -40,6 +41,13 @@ def newer_python(session: nox.Session) -> None:
     session.install("-e", ".[test]", *PAIRS["zarr3"])
     _say_versions(session)
     session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(python="3.11")
+def neuroconv(session: nox.Session) -> None:
+    """Read MiniAn folders that were exported for neuroconv with neuroconv itself."""
+    session.install("-e", ".[test]", *NEUROCONV)
+    session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_neuroconv_*.py")))))
 
 
 def _say_versions(session: nox.Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,12 +27,21 @@ from minian_vc.operations import OperationLog
 from minian_vc.swap import recover
 from minian_vc.text import short
 from minian_vc.working_folder import WorkingFolder
-from minian_vc.zarr_format import is_zarr
+from minian_vc.zarr_format import EXPORTED, is_zarr, stem
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "Repository", "dataset_above", "datasets_below", "is_dataset", "pruned_error"]
+__all__ = [
+    "FOLDER",
+    "Repository",
+    "dataset_above",
+    "datasets_below",
+    "is_array_folder",
+    "is_dataset",
+    "is_export",
+    "pruned_error",
+]
 
 FOLDER = ".minian_vc"
 MIN_PREFIX = 4
@@ -316,20 +326,36 @@ def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Tell whether a folder holds array folders, and is none itself."""
-    if folder.suffix == ".zarr":
+    """Tell whether a folder holds array folders, and is none itself, nor an export of several arrays."""
+    if is_export(folder) or is_array_folder(folder):
         return False
     try:
-        return any(_is_array_folder(entry) for entry in folder.iterdir() if entry.is_dir())
+        return any(is_array_folder(entry) for entry in folder.iterdir() if entry.is_dir())
     except OSError:
         return False
 
 
-def _is_array_folder(folder: Path) -> bool:
+def is_array_folder(folder: Path) -> bool:
+    """Tell whether a folder is called as an array's, or is a zarr array or a group with arrays directly in it.
+
+    What an export made of several arrays is none: it may lie beside datasets.
+    """
+    if is_export(folder) and not (folder / stem(folder.name)).is_dir():
+        return False
     if folder.suffix == ".zarr":
         return True
     files = {path.relative_to(folder).as_posix() for pattern in ("*", "*/.zarray") for path in folder.glob(pattern)}
     return is_zarr(files)
+
+
+def is_export(folder: Path) -> bool:
+    """Tell whether a zarr group says of itself that an export wrote it."""
+    for name in (".zattrs", "zarr.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+            document = json.loads((folder / name).read_bytes())
+            if EXPORTED in document or EXPORTED in document.get("attributes", {}):
+                return True
+    return False
 
 
 def dataset_above(folder: Path) -> Path | None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from minian_vc.errors import UnreadableError
 
 __all__ = [
+    "EXPORTED",
     "METADATA_NAMES",
     "ArrayFolder",
     "ArrayMetadata",
@@ -33,6 +34,7 @@ __all__ = [
     "stem",
 ]
 
+EXPORTED = "minian_vc"  # the attribute of a group that an export wrote
 METADATA_NAMES = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 MAX_DIMS = 64
 MAX_BYTES = 1 << 63

@@ -14,7 +14,7 @@ from minian_vc.zarr_layout import BLOSC_LZ4, StoredArray, guess_chunks
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Encoded", "EncodedGroup", "encode", "grid_of"]
+__all__ = ["Encoded", "EncodedGroup", "encode", "encode_together", "grid_of"]
 
 VLEN_TEXT = {"id": "vlen-utf8"}
 
@@ -69,21 +69,46 @@ def encode(var: xr.DataArray, coordinates: Mapping[str, str], cut: Mapping[str, 
         It cannot be stored in zarr: irregular chunks, a type that zarr does not know, a dim that it has not, a chunk
         size that is no whole number.
     """
+    name = str(var.name)
+    encoded, attributes = encode_together(var.to_dataset().assign_coords(coordinates), name)
+    array = encoded.pop(name)
+    if cut is not None:
+        array = _cut(array, cut)
+    return EncodedGroup(array, tuple(encoded.values()), attributes)
+
+
+def encode_together(dataset: xr.Dataset, what: str) -> tuple[dict[str, Encoded], dict[str, Any]]:
+    """Return what is to be stored of arrays that share their coordinates, all in one group.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Its values stay lazy.
+    what : str
+        What errors call it.
+
+    Returns
+    -------
+    dict of str to Encoded
+        Arrays and coordinates by name.
+    dict
+        The group's attributes.
+
+    Raises
+    ------
+    InvalidInputError
+        It cannot be stored in zarr: irregular chunks, a type that zarr does not know.
+    """
     import xarray as xr
 
-    dataset = var.to_dataset().assign_coords(coordinates)
-    name = str(var.name)
     try:
         variables, attributes = xr.conventions.encode_dataset_coordinates(dataset)
         encoded = {str(key): _encode(str(key), variable) for key, variable in variables.items()}
     except InvalidInputError:
         raise
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise InvalidInputError(f"{name} cannot be stored in zarr: {error}", "Nothing was saved.") from error
-    array = encoded.pop(name)
-    if cut is not None:
-        array = _cut(array, cut)
-    return EncodedGroup(array, tuple(encoded.values()), {key: _json(value) for key, value in attributes.items()})
+        raise InvalidInputError(f"{what} cannot be stored in zarr: {error}", "Nothing was saved.") from error
+    return encoded, {key: _json(value) for key, value in attributes.items()}
 
 
 def _encode(name: str, variable: xr.Variable) -> Encoded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,48 @@ from minian_vc.progress import follow, progress
 from minian_vc.rechunk_plan import boxes
 from minian_vc.zarr_layout import metadata_files
 
-__all__ = ["Writing", "plan_writing", "write_metadata"]
+__all__ = ["Writing", "plan_writing", "write_group", "write_metadata"]
 
 THREADS = min(4, os.cpu_count() or 1)
 
 
 def write_metadata(group: EncodedGroup, folder: Path) -> None:
     """Write all metadata, and the values of the coordinates."""
-    stored = [each.stored for each in (group.array, *group.coordinates)]
-    for key, content in metadata_files(stored, group.attributes).items():
+    _write_documents((group.array, *group.coordinates), group.attributes, folder)
+    for coordinate in group.coordinates:
+        _write_in_memory(coordinate, folder)
+
+
+def write_group(variables: Sequence[Encoded], attributes: Mapping[str, Any], folder: Path) -> None:
+    """Write a whole group: its metadata, and all values, block by block as dask computes them.
+
+    Parameters
+    ----------
+    variables : sequence of Encoded
+        Arrays and coordinates; what is lazy is cut in blocks of its chunk grid.
+    attributes : mapping
+        The group's attributes.
+    folder : Path
+        The group's folder; it is made.
+    """
+    _write_documents(variables, attributes, folder)
+    for each in variables:
+        if each.is_lazy and grid_of(each.values.chunks) == each.stored.chunks:
+            _store(each, ChunkFiles(each.stored, folder), folder / each.name, True)
+        else:
+            _write_in_memory(each, folder)
+
+
+def _write_documents(variables: Sequence[Encoded], attributes: Mapping[str, Any], folder: Path) -> None:
+    for key, content in metadata_files([each.stored for each in variables], attributes).items():
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    for coordinate in group.coordinates:
-        values = coordinate.values.compute() if coordinate.is_lazy else coordinate.values
-        _write(values, ChunkFiles(coordinate.stored, folder))
+
+
+def _write_in_memory(variable: Encoded, folder: Path) -> None:
+    values = variable.values.compute() if variable.is_lazy else variable.values
+    _write(values, ChunkFiles(variable.stored, folder))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ OPTIONS = (  # of the formats; one that is not given is not passed on
     click.option(
         "--wide", is_flag=True, help="csv, parquet: a row per frame, a column per unit; else a row per value."
     ),
-    click.option("--rate", type=float, help="csv, parquet: frames per second; a wide table gets the time in seconds."),
-    click.option("--timestamps", type=click.Path(), help="csv, parquet: a file with each frame's time, instead."),
+    click.option("--zarr-format", type=click.IntRange(2, 3), help="zarr: the format's version; 2 opens everywhere."),
+    click.option("--neuroconv", is_flag=True, help="minian: add what neuroconv's MinianSegmentationInterface needs."),
+    click.option("--rate", type=float, metavar="HZ", help="The recording's frames per second, for formats with times."),
+    click.option("--timestamps", metavar="FILE", help="Instead of a rate: timeStamps.csv, or a time per line."),
 )
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.model import ArrayVersion, Checkpoint
+from minian_vc.zarr_format import EXPORTED
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["KEY", "Bundle", "identity_of"]
 
-KEY = "minian_vc"  # the identity's name inside an export
+KEY = EXPORTED  # the identity's name inside an export
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ FORMATS = {
         Format("npy", "npy", "one array as a NumPy file", one_array=True, sidecar=True),
         Format("npz", "npz", "several arrays in one NumPy file"),
         Format("mat", "mat", "one MATLAB 5 file", extra="mat"),
+        Format("zarr", "zarr_group", "one zarr group with all arrays", folder=True),
+        Format("minian", "minian_folder", "a MiniAn folder, which open_minian opens", folder=True),
     )
 }
 

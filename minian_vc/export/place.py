@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from minian_vc import durable
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
-from minian_vc.export.bundle import KEY
-from minian_vc.repository import FOLDER, dataset_above
+from minian_vc.repository import FOLDER, dataset_above, is_export
 from minian_vc.staging import drop_stage, make_stage, new_stage
 from minian_vc.swap import put_in_place
 
@@ -63,18 +61,8 @@ def refuse_place(out: Path, *, folder: bool, force: bool, with_sidecar: bool = F
 
 def _is_export(folder: Path) -> bool:
     """Tell whether a folder, or each array folder in it, says of itself that we wrote it."""
-    if any(_is_ours(folder / name) for name in (".zattrs", "zarr.json")):
-        return True
     arrays = [entry for entry in folder.iterdir() if entry.is_dir()]
-    return bool(arrays) and all(_is_ours(array / ".zattrs") for array in arrays)
-
-
-def _is_ours(attributes: Path) -> bool:
-    try:
-        document = json.loads(attributes.read_bytes())
-        return KEY in document or KEY in document.get("attributes", {})
-    except (OSError, ValueError, AttributeError, TypeError):
-        return False
+    return is_export(folder) or (bool(arrays) and all(map(is_export, arrays)))
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.errors import InvalidInputError
+from minian_vc.export.blocks import c_order_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,9 @@ class Long:
         if not self.array.size:
             yield self.whole()
             return
-        for box in boxes(self.array.shape, max(1, int((budget or BUDGET) // self._row_bytes(columns)))):
+        chunks = [max(sizes) for sizes in self.array.chunks or [(size,) for size in self.array.shape]]
+        rows = max(1, int((budget or BUDGET) // self._row_bytes(columns)))
+        for box in c_order_blocks(self.array.shape, chunks, 1, rows):
             yield self._rows(box, columns)
 
     def _rows(self, box: tuple[slice, ...], columns: dict[str, pd.Series]) -> pd.DataFrame:
@@ -171,14 +173,3 @@ class Wide:
 
 
 Table = Long | Wide
-
-
-def boxes(shape: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut an array into boxes of at most ``most`` values that follow each other in C order."""
-    inner = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    cut = next((axis for axis, count in enumerate(inner) if count <= most), len(shape) - 1)
-    step = max(1, most // max(1, inner[cut]))
-    before = [[slice(i, i + 1) for i in range(size)] for size in shape[:cut]]
-    along = [slice(start, min(start + step, shape[cut])) for start in range(0, shape[cut], step)]
-    after = [[slice(0, size)] for size in shape[cut + 1 :]]
-    yield from itertools.product(*before, along, *after)

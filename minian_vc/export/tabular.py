@@ -10,7 +10,7 @@ from minian_vc.errors import InvalidInputError
 from minian_vc.export.bundle import Bundle
 from minian_vc.export.memory import refuse_beyond_memory
 from minian_vc.export.tables import FRAME, Long, Table, Wide
-from minian_vc.export.times import times_at_rate, times_from_file
+from minian_vc.export.times import times_of
 from minian_vc.progress import progress
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def table_of(bundle: Bundle, wide: bool, rate: float | None, timestamps: str | P
     rate : float, optional
         Frames per second; a wide table has a column ``time`` then, in seconds: frame number / rate.
     timestamps : str or Path, optional
-        A file with the time of each frame, instead; see :func:`minian_vc.export.times.times_from_file`.
+        A file with the time of each frame, instead; see :func:`minian_vc.export.times.times_of`.
 
     Raises
     ------
@@ -40,21 +40,15 @@ def table_of(bundle: Bundle, wide: bool, rate: float | None, timestamps: str | P
     NotFoundError
         There is no file ``timestamps``.
     """
-    array = bundle.only
-    if rate is not None and timestamps is not None:
-        raise InvalidInputError("A rate and timestamps both give the time.", "Nothing was written. Give one of them.")
+    timed = rate is not None or timestamps is not None
     if not wide:
-        if rate is not None or timestamps is not None:
+        if timed:
             raise InvalidInputError(
                 "Only a wide table has a column for the time.", "Nothing was written. Add --wide (wide=True)."
             )
-        return Long(array)
-    table = Wide(array)
-    if rate is not None:
-        return Wide(array, times_at_rate(array.get_index(FRAME), rate))
-    if timestamps is not None:
-        return Wide(array, times_from_file(array.sizes[FRAME], Path(timestamps)))
-    return table
+        return Long(bundle.only)
+    table = Wide(bundle.only)
+    return Wide(bundle.only, times_of(bundle.only.get_index(FRAME), rate, timestamps)) if timed else table
 
 
 def written(table: Table, path: Path) -> Iterator[pd.DataFrame]:

@@ -1,111 +1,89 @@
-"""The time of each frame: from a frame rate, or from a file with a time per frame."""
+"""When each frame was: from the recording's rate, or from its list of timestamps."""
 
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from minian_vc.errors import InvalidInputError, NotFoundError
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["times_of"]
 
-__all__ = ["times_at_rate", "times_from_file"]
-
-COLUMN = "Time Stamp (ms)"  # in the timeStamps.csv of the Miniscope software
+FRAME, MILLISECONDS = "Frame Number", "Time Stamp (ms)"  # the columns of a miniscope's timeStamps.csv
 
 
-def times_at_rate(frames: pd.Index, rate: float) -> Any:
-    """Return frame number / rate: 0 is where the recording begins, also when the array's first frame is another.
+def times_of(frames: Any, rate: float | None = None, timestamps: str | Path | None = None) -> np.ndarray[Any, Any]:
+    """Return when each frame was, in seconds.
 
     Parameters
     ----------
-    frames : pandas.Index
-        The frame numbers.
-    rate : float
-        Frames per second.
+    frames : array of int, shape (frame,)
+        The labels of the ``frame`` coordinate: numbers of the recording's frames, from 0.
+    rate : float, optional
+        Frames of the recording per second. Of a recording that was downsampled in time, this is the camera's rate.
+    timestamps : str or Path, optional
+        A CSV file with the columns ``Frame Number`` and ``Time Stamp (ms)``, as the Miniscope software writes
+        ``timeStamps.csv``; or a text file with one number of seconds per line: line by line for frames 0, 1, 2, …,
+        or for ``frames`` if it has as many lines.
 
     Returns
     -------
     numpy.ndarray
-        float64, in seconds.
+        Seconds: float64 of shape (frame,), strictly rising as ``frames`` do.
 
     Raises
     ------
     InvalidInputError
-        The rate is not a positive number, or the frames are not numbers.
-    """
-    if not (math.isfinite(rate) and rate > 0):
-        raise InvalidInputError(f"{rate} is no frame rate.", "Nothing was written. Give frames per second, as in 20.")
-    if frames.dtype.kind not in "iuf":
-        raise InvalidInputError(
-            f"The frames are no numbers ({frames.dtype}), so a rate gives no time.",
-            "Nothing was written. Leave it out.",
-        )
-    return frames.to_numpy() / rate
-
-
-def times_from_file(count: int, path: Path) -> Any:
-    """Return the times in a file, one per frame in order.
-
-    Parameters
-    ----------
-    count : int
-        How many frames there are.
-    path : Path
-        A CSV with a column ``Time Stamp (ms)``, such as the Miniscope software's ``timeStamps.csv``; or a text file
-        with one number per line, in seconds.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, in seconds.
-
-    Raises
-    ------
+        Not exactly one of the two is given, the rate is not positive, or the file is not of these kinds, lacks a frame
+        or does not rise.
     NotFoundError
         There is no such file.
-    InvalidInputError
-        It has another number of times, or something that is no time.
     """
-    import numpy as np
+    frames = np.asarray(frames)
+    if (rate is None) == (timestamps is None):
+        raise InvalidInputError("Times come of a rate or of timestamps.", "Nothing was written. Give one of the two.")
+    if rate is not None:
+        if not (np.isfinite(rate) and rate > 0):
+            raise InvalidInputError(f"{rate!r} is no rate in Hz.", "Nothing was written. Give a number above 0.")
+        if frames.dtype.kind not in "iuf":
+            raise InvalidInputError(
+                f"The frames are no numbers ({frames.dtype}): a rate gives no times.", "Nothing was written."
+            )
+        return np.asarray(frames / rate, dtype=float)
+    path = Path(str(timestamps))
+    known = _recorded(path, frames)
+    missing = [frame for frame in frames.tolist() if frame not in known]
+    if missing:
+        raise _unfit(path, f"has no time for {len(missing)} frames, such as {missing[0]}")
+    times = np.array([known[frame] for frame in frames.tolist()], dtype=float)
+    if not np.all(np.diff(times) > 0):
+        raise _unfit(path, "has times that do not rise from frame to frame")
+    return times
 
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {path}.", "Nothing was written. Check the path.")
+
+def _recorded(path: Path, frames: np.ndarray[Any, Any]) -> dict[Any, float]:
+    """Return a file's times in seconds by frame."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _not_understood(path, str(error)) from error
-    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-    if COLUMN.lower() in header:
-        at, per_second, rows = header.index(COLUMN.lower()), 1000, rows[1:]
-    elif len(header) > 1:
-        raise _not_understood(path, f"it has several columns, and none is called {COLUMN!r}")
-    else:
-        at, per_second = 0, 1
-    if len(rows) != count:
-        raise InvalidInputError(
-            f"{path} has {len(rows)} times, and the array {count} frames.",
-            "Nothing was written. Give a file with one time for each frame of the array, in order.",
-        )
-    return np.array([_number(path, number, row, at) for number, row in rows], dtype=float) / per_second
-
-
-def _number(path: Path, line: int, row: list[str], at: int) -> float:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise NotFoundError(f"There is no file {path}.", "Nothing was written. Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unfit(path, f"cannot be read: {error}") from error
+    rows = [row for row in csv.reader(lines) if any(map(str.strip, row))]
+    header = [name.strip() for name in rows[0]] if rows else []
     try:
-        found = float(row[at])
+        if FRAME in header and MILLISECONDS in header:
+            frame, time = header.index(FRAME), header.index(MILLISECONDS)
+            return {int(row[frame]): float(row[time]) / 1000 for row in rows[1:]}
+        seconds = [float(value) for (value,) in rows]
     except (ValueError, IndexError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise _not_understood(path, f"row {line} has no number as its time: {','.join(row)[:80]!r}")
-    return found
+        raise _unfit(path, "is neither a table of frames and milliseconds nor one number of seconds per line") from None
+    return dict(zip(frames.tolist() if len(seconds) == len(frames) else range(len(seconds)), seconds, strict=True))
 
 
-def _not_understood(path: Path, why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"The times in {path} cannot be read: {why}.",
-        f"Nothing was written. Give a CSV with a column {COLUMN!r}, or one number per line in seconds.",
-    )
+def _unfit(path: Path, what: str) -> InvalidInputError:
+    wanted = f"Give a CSV file with the columns {FRAME!r} and {MILLISECONDS!r}, or one number of seconds per line."
+    return InvalidInputError(f"{path} {what}.", f"Nothing was written. {wanted}")

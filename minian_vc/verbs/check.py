@@ -27,7 +27,7 @@ from minian_vc.inspection import (
 from minian_vc.model import ArrayVersion
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
-from minian_vc.repository import Repository, datasets_below, is_dataset
+from minian_vc.repository import Repository, datasets_below, is_array_folder, is_dataset, is_export
 from minian_vc.staging import put_in_order
 from minian_vc.verbs.known_history import history_of, known_history
 from minian_vc.verbs.report import CheckReport
@@ -181,8 +181,8 @@ def _existing(path: Path) -> Path:
 
 def _not_a_dataset(path: Path) -> list[Finding]:
     """Say that a folder is no dataset, but an array's, or one above datasets."""
-    if path.suffix == ".zarr" or any((path / name).is_file() for name in (".zgroup", ".zarray")):
-        what = f"{path} is an array's folder, not a dataset."
+    if is_array_folder(path) or is_export(path):
+        what = f"{path} is {'an export' if is_export(path) else 'an array'}'s folder, not a dataset."
         return [Finding("not-a-dataset", "error", what, fix=f"minian-vc check {quoted(path.resolve().parent)}")]
     below = [] if is_dataset(path) else [str(each) for each in datasets_below(path)]
     if not below:

@@ -238,16 +238,16 @@ def test_time_at_a_rate_is_counted_from_frame_zero(tmp_path: Path):
 
 
 REFUSED = {
-    "a rate and timestamps": ({"wide": True, "rate": 20.0, "timestamps": "good.txt"}, "both"),
+    "a rate and timestamps": ({"wide": True, "rate": 20.0, "timestamps": "good.txt"}, "one of the two"),
     "a rate in a long table": ({"rate": 20.0}, "Only a wide table"),
     "timestamps in a long table": ({"timestamps": "good.txt"}, "Only a wide table"),
-    "no rate": ({"wide": True, "rate": 0.0}, "no frame rate"),
-    "a rate of NaN": ({"wide": True, "rate": float("nan")}, "no frame rate"),
-    "too short": ({"wide": True, "timestamps": "short.csv"}, "189 times, and the array 190 frames"),
-    "empty": ({"wide": True, "timestamps": "empty.txt"}, "0 times"),
-    "no number": ({"wide": True, "timestamps": "words.txt"}, "row 3 has no number"),
-    "NaN": ({"wide": True, "timestamps": "nan.txt"}, "row 190 has no number"),
-    "other columns": ({"wide": True, "timestamps": "other.csv"}, "several columns"),
+    "no rate": ({"wide": True, "rate": 0.0}, "no rate in Hz"),
+    "a rate of NaN": ({"wide": True, "rate": float("nan")}, "no rate in Hz"),
+    "too short": ({"wide": True, "timestamps": "short.csv"}, "no time for 1 frames, such as 189"),
+    "empty": ({"wide": True, "timestamps": "empty.txt"}, "no time for 190 frames"),
+    "no number": ({"wide": True, "timestamps": "words.txt"}, "neither a table"),
+    "NaN": ({"wide": True, "timestamps": "nan.txt"}, "do not rise"),
+    "other columns": ({"wide": True, "timestamps": "other.csv"}, "neither a table"),
     "bytes": ({"wide": True, "timestamps": "bytes.bin"}, "cannot be read"),
     "no file": ({"wide": True, "timestamps": "none.csv"}, "no file"),
 }
@@ -258,7 +258,7 @@ def times_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Good and bad files with times, in the current folder."""
     files = {
         "good.txt": "1\n" * 190,
-        "short.csv": "Time Stamp (ms)\n" + "1\n" * 189,
+        "short.csv": "Frame Number,Time Stamp (ms)\n" + "".join(f"{i},{i}\n" for i in range(189)),
         "empty.txt": "",
         "words.txt": "1\n2\nthree\n" + "4\n" * 187,
         "nan.txt": "1\n" * 189 + "nan\n",
