@@ -11,7 +11,7 @@ import xarray as xr
 from pandas.testing import assert_frame_equal
 
 from minian_vc.errors import InvalidInputError
-from minian_vc.export.tables import Long, Wide, boxes
+from minian_vc.export.tables import Long, Wide
 
 RANDOM = np.random.default_rng(5)
 
@@ -67,15 +67,6 @@ def test_long_blocks_keep_to_the_budget():
     sizes = [block.memory_usage(index=False, deep=True).sum() for block in Long(one).blocks(3000)]
     assert max(sizes) <= 3000
     assert len(sizes) == 17  # 125 rows fit: three units of 40 frames
-
-
-@pytest.mark.parametrize(("shape", "most"), [((4, 5, 6), 1), ((4, 5, 6), 7), ((4, 5, 6), 60), ((3,), 2), ((2, 9), 100)])
-def test_boxes_follow_each_other_in_c_order(shape: tuple[int, ...], most: int):
-    """Together they are the array, in order, each within the limit."""
-    values = np.arange(np.prod(shape)).reshape(shape)
-    found = [values[box].ravel() for box in boxes(shape, most)]
-    assert max(map(len, found)) <= most
-    assert np.concatenate(found).tolist() == list(range(values.size))
 
 
 def wide_by_pandas(one: xr.DataArray, other: str) -> pd.DataFrame:
