@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import click
 
 from minian_vc.cli.output import as_json, print_json, size
 from minian_vc.cli.targets import current_folder, dataset_option, find_dataset
-from minian_vc.export.formats import FORMATS
+from minian_vc.errors import AlreadyExistsError
+from minian_vc.export.formats import FORMATS, find_format
 
 __all__ = ["COMMANDS"]
 
 OPTIONS = (  # of the formats; one that is not given is not passed on
     click.option("--compression", type=click.IntRange(0, 9), help="netcdf: zlib's level, 0 for none."),
     click.option("--engine", type=click.Choice(["h5netcdf", "netcdf4"]), help="netcdf: the package that writes."),
+    click.option("--masks", type=click.Choice(["pixel", "image"]), help="nwb: footprints as pixels or as images."),
+    click.option("--metadata", metavar="YAML", help="nwb: what MiniAn does not know; --template writes it."),
+    click.option("--rate", type=float, metavar="HZ", help="nwb: frames of the recording per second."),
+    click.option("--timestamps", metavar="FILE", help="nwb: timeStamps.csv, or one number of seconds per line."),
 )
 
 
@@ -26,20 +32,35 @@ def _with_options(command: Any) -> Any:
 
 
 @click.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…")
-@click.argument("out")
+@click.argument("specs", nargs=-1, metavar="SPEC…")
+@click.argument("out", required=False, metavar="OUT")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The format.")
 @click.option("--force", is_flag=True, help="Replace what an earlier export wrote to OUT.")
+@click.option("--template", metavar="FILE", help="nwb: only write the YAML that --metadata takes, to be filled in.")
 @_with_options
 @dataset_option
 @as_json
 def export(
-    specs: tuple[str, ...], out: str, form: str, force: bool, dataset: str | None, json_: bool, **options: Any
+    specs: tuple[str, ...],
+    out: str | None,
+    form: str,
+    force: bool,
+    template: str | None,
+    dataset: str | None,
+    json_: bool,
+    **options: Any,
 ) -> None:
     """Write versions of one checkpoint to OUT in another format, with their identity inside.
 
     C@first_iteration takes one array, @first_iteration the whole checkpoint. What goes out is checked first.
     """
+    if template is not None:
+        if out is not None:
+            raise click.UsageError("--template takes no SPEC and no OUT.")
+        _write_template(form, current_folder() / template, force=force, json_=json_)
+        return
+    if out is None or not specs:
+        raise click.UsageError("Missing argument 'OUT'." if out else "Missing arguments 'SPEC… OUT'.")
     found = find_dataset(dataset)
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     with warnings.catch_warnings(record=True) as caught:
@@ -64,6 +85,19 @@ def export(
     for text in said:
         click.echo(f"Warning: {text}", err=True)
     click.echo(f"Wrote {done.path}: {', '.join(done.arrays)} of @{done.checkpoint[7:17]}, {size(done.nbytes)}.")
+
+
+def _write_template(form: str, path: Path, *, force: bool, json_: bool) -> None:
+    text = find_format(form).template_text()
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} is there already.", "Nothing was written. --force replaces it.") from None
+    if json_:
+        print_json({"template": str(path), "format": form})
+    else:
+        click.echo(f"Wrote {path}. Fill it in, then give it with --metadata.")
 
 
 COMMANDS = (export,)
