@@ -26,16 +26,15 @@ EMPTY = "Nothing was written. Fill in what is required; nothing is made up."
 
 def template() -> str:
     """Return the YAML with each field explained and empty."""
-    lines = [HEAD]
+    lines = [HEAD.rstrip()]
     for prefix, title in SECTIONS.items():
-        lines += [f"# -- {title}", f"{prefix}:" if prefix else ""]
+        lines += ["", f"# {title}", *([f"{prefix}:"] if prefix else [])]
         indent = "  " if prefix else ""
         for field in FIELDS:
             before, _, name = field.name.rpartition(".")
             if before == prefix:
                 lines += [f"{indent}# {'required' if field.required else 'optional'}. {field.what}", f"{indent}{name}:"]
-        lines.append("")
-    return "\n".join(line for line in lines if line or lines)
+    return "\n".join(lines) + "\n"
 
 
 def read_metadata(path: str | Path | None) -> dict[str, Any]:

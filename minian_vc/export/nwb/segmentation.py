@@ -65,7 +65,7 @@ def segmentation(footprints: xr.DataArray, plane: Any, masks: str, advance: Call
         size = min(PIXELS, footprints.size)
         empty = H5DataIO(np.zeros(0, PIXEL), chunks=(size,), maxshape=(None,), compression="gzip", shuffle=True)
         pixels = VectorData(name="pixel_mask", description="Footprints: pixels that are not 0.", data=empty)
-        ends = np.full(len(ids), footprints.size, np.uint64)  # HDMF takes the smallest type that holds these
+        ends = H5DataIO(np.zeros(len(ids), np.uint64))  # as such: of a plain array HDMF makes uint8
         columns = [pixels, VectorIndex(name="pixel_mask_index", data=ends, target=pixels)]
     return PlaneSegmentation(
         name="PlaneSegmentation",

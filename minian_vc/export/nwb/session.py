@@ -23,7 +23,7 @@ SCRATCH = {
 }
 
 
-def new_file(bundle: Bundle, values: Mapping[str, Any]) -> Any:
+def new_file(bundle: Bundle, values: Mapping[str, Any], how: Any) -> Any:
     """Return an NWBFile with its subject and the identity of what is exported.
 
     Parameters
@@ -32,6 +32,8 @@ def new_file(bundle: Bundle, values: Mapping[str, Any]) -> Any:
         What is exported.
     values : mapping
         What :func:`~minian_vc.export.nwb.metadata.read_metadata` gives.
+    how : object
+        What else the file's content depends on: its identifier is of all that.
     """
     from pynwb import NWBFile
     from pynwb.file import Subject
@@ -44,7 +46,7 @@ def new_file(bundle: Bundle, values: Mapping[str, Any]) -> Any:
         subject["date_of_birth"] = _midnight(subject["date_of_birth"], general["session_start_time"])
     file = NWBFile(
         **general,
-        identifier=_identifier(bundle),
+        identifier=_identifier(bundle, [values, how]),
         subject=Subject(**subject),
         was_generated_by=[["minian_vc", __version__]],
     )
@@ -67,10 +69,15 @@ def new_plane(file: Any, values: Mapping[str, Any], rate: float | None) -> Any:
     )
 
 
-def _identifier(bundle: Bundle) -> str:
-    """Return a UUID that is the same whenever the same arrays of the same checkpoint are exported."""
+def _identifier(bundle: Bundle, how: Any) -> str:
+    """Return a UUID that is the same whenever the same arrays of the same checkpoint are exported the same way."""
     arrays = {name: array["manifest"] for name, array in bundle.identity["arrays"].items()}
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([bundle.identity["checkpoint"], arrays], sort_keys=True)))
+    text = json.dumps([bundle.identity["checkpoint"], arrays, how], sort_keys=True, default=_plain)
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _midnight(day: datetime.date, start: datetime.datetime) -> datetime.datetime:

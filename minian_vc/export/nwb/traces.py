@@ -14,7 +14,7 @@ from minian_vc.export.times import times_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["TRACES", "fluorescence", "timing"]
+__all__ = ["TRACES", "add_traces", "timing"]
 
 TRACES = {  # MiniAn's name: the series', and what it is
     "C": ("Denoised", "Calcium traces (C), denoised by MiniAn."),
@@ -46,11 +46,15 @@ def timing(frames: Any, rate: float | None, timestamps: str | Path | None) -> di
     return {"timestamps": times}
 
 
-def fluorescence(together: xr.Dataset, table: Any, when: Mapping[str, Any], advance: Callable[[int], None]) -> Any:
-    """Return the traces that there are.
+def add_traces(
+    module: Any, together: xr.Dataset, table: Any, when: Mapping[str, Any], advance: Callable[[int], None]
+) -> None:
+    """Add the traces that there are to a processing module, as ``Fluorescence``.
 
     Parameters
     ----------
+    module : pynwb.ProcessingModule
+        Holds the table already.
     together : xarray.Dataset
         Lazy: those of ``C``, ``S`` and ``b0`` that there are, on the table's units.
     table : pynwb.ophys.PlaneSegmentation
@@ -62,14 +66,17 @@ def fluorescence(together: xr.Dataset, table: Any, when: Mapping[str, Any], adva
     """
     from pynwb.ophys import Fluorescence, RoiResponseSeries
 
+    traces = Fluorescence(name="Fluorescence")
+    module.add(traces)
     rows = table.create_roi_table_region(
         region=list(range(together.sizes["unit_id"])), description="All units, as in the table."
     )
-    series: list[Any] = []
+    first = None
     for name, (title, what) in TRACES.items():
         if name not in together:
             continue
-        times = {**when, "timestamps": series[0]} if series and "timestamps" in when else when  # kept once
+        times = {"timestamps": first} if first is not None and "timestamps" in when else when  # kept once
         data = streamed(together[name].transpose("frame", "unit_id"), advance)
-        series.append(RoiResponseSeries(name=title, description=what, data=data, unit="a.u.", rois=rows, **times))
-    return Fluorescence(name="Fluorescence", roi_response_series=series)
+        series = RoiResponseSeries(name=title, description=what, data=data, unit="a.u.", rois=rows, **times)
+        traces.add_roi_response_series(series)
+        first = first or series

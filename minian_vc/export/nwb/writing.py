@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from minian_vc.export.formats import FORMATS
 from minian_vc.export.nwb.metadata import read_metadata
 from minian_vc.export.nwb.segmentation import MASKS, fill_pixel_masks, segmentation, unit_ids
 from minian_vc.export.nwb.session import new_file, new_plane
-from minian_vc.export.nwb.traces import TRACES, fluorescence, timing
+from minian_vc.export.nwb.traces import TRACES, add_traces, timing
 from minian_vc.progress import progress
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def write(
     """
     if importlib.util.find_spec("pynwb") is None:
         raise FORMATS["nwb"].needs("pynwb")
+    from pynwb import NWBHDF5IO
+    from pynwb.ophys import ImageSegmentation
+
     if masks not in MASKS:
         raise InvalidInputError(f"There are no {masks!r} masks.", f"Nothing was written. Give {' or '.join(MASKS)}.")
     if path.suffix != ".nwb":
@@ -66,15 +70,19 @@ def write(
         )
     _refuse_without(bundle)
     values = read_metadata(metadata)
-    if rate is None and timestamps is None and "rate" not in values:
-        how = "Give --rate HZ or --timestamps FILE, or fill in rate in the YAML."
-        raise InvalidInputError("NWB needs to know when each frame was.", f"Nothing was written. {how}")
-    rate = values.get("rate") if rate is None and timestamps is None else rate
+    rate = _rate(values, rate, timestamps)
     when = timing(bundle.together["frame"].values, rate, timestamps)
     footprints = bundle.together["A"].transpose("unit_id", "width", "height")
     unit_ids(footprints)
     with progress(f"Writing {path.name}", bundle.together.nbytes) as advance:
-        _write(path, _assembled(bundle, footprints, values, masks, rate, when, advance))
+        file = new_file(bundle, values, [masks, when])
+        table = segmentation(footprints, new_plane(file, values, rate), masks, advance)
+        module = file.create_processing_module("ophys", "Units found by MiniAn: footprints and traces.")
+        module.add(ImageSegmentation(plane_segmentations=[table]))
+        add_traces(module, bundle.together, table, when, advance)
+        _add_summary(module, bundle.together)
+        with NWBHDF5IO(str(path), mode="w") as io:
+            io.write(file)
         if masks == "pixel":
             fill_pixel_masks(path, footprints, advance)
 
@@ -90,34 +98,23 @@ def _refuse_without(bundle: Bundle) -> None:
         )
 
 
-def _assembled(
-    bundle: Bundle,
-    footprints: xr.DataArray,
-    values: dict[str, Any],
-    masks: str,
-    rate: float | None,
-    when: dict[str, Any],
-    advance: Any,
-) -> Any:
-    """Return the whole file as pynwb's objects, its arrays lazy."""
+def _rate(values: Mapping[str, Any], rate: float | None, timestamps: str | Path | None) -> float | None:
+    """Return the rate that is given, or else the YAML's; None with timestamps."""
+    if rate is not None or timestamps is not None:
+        return rate
+    if "rate" not in values:
+        how = "Give --rate HZ or --timestamps FILE, or fill in rate in the YAML."
+        raise InvalidInputError("NWB needs to know when each frame was.", f"Nothing was written. {how}")
+    return float(values["rate"])
+
+
+def _add_summary(module: Any, together: xr.Dataset) -> None:
+    """Add the maximum projection, if it is there, oriented as the masks are."""
     from pynwb.base import Images
     from pynwb.image import GrayscaleImage
-    from pynwb.ophys import ImageSegmentation
 
-    file = new_file(bundle, values)
-    table = segmentation(footprints, new_plane(file, values, rate), masks, advance)
-    module = file.create_processing_module("ophys", "Units found by MiniAn: footprints and traces.")
-    module.add(ImageSegmentation(plane_segmentations=[table]))
-    module.add(fluorescence(bundle.together, table, when, advance))
-    if "max_proj" in bundle.names:
-        pixels = bundle.together["max_proj"].transpose("width", "height").values
-        image = GrayscaleImage(name="max_proj", description="Maximum over all frames, (width, height).", data=pixels)
-        module.add(Images(name="SegmentationImages", description="Summary images.", images=[image]))
-    return file
-
-
-def _write(path: Path, file: Any) -> None:
-    from pynwb import NWBHDF5IO
-
-    with NWBHDF5IO(str(path), mode="w") as io:
-        io.write(file)
+    if "max_proj" not in together:
+        return
+    pixels = together["max_proj"].transpose("width", "height").values
+    image = GrayscaleImage(name="max_proj", description="Maximum over all frames, (width, height).", data=pixels)
+    module.add(Images(name="SegmentationImages", description="Summary images.", images=[image]))
