@@ -1,12 +1,16 @@
-"""A filled-in YAML for NWB, made of the template as people do: line by line."""
+"""What the tests of NWB share: a dataset, and a filled-in YAML, made of the template as people do it, line by line."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from conftest import put_stage
+
+import minian_vc as mvc
 from minian_vc.export.nwb import template
 
+FINAL = "mouse1/session1/minian"
 VALUES = {
     "session_start_time": "2024-05-17T14:30:00+02:00",
     "session_description": "Free behaviour in an open field.",
@@ -59,3 +63,11 @@ def yaml_file(folder: Path, values: dict[str, str] = VALUES, name: str = "nwb.ya
     path = folder / name
     path.write_text(yaml_text(values), encoding="utf-8")
     return path
+
+
+def final(stages: Path, root: Path) -> mvc.Dataset:
+    """Return what the run left at its end, with the summary image, committed and tagged."""
+    put_stage(stages, "stage-06-final", root, FINAL)
+    dataset = mvc.open(root / FINAL)
+    dataset.commit("all done", tag="final")
+    return dataset

@@ -49,7 +49,7 @@ SECTIONS = {
     "imaging_plane": "Where and how it was imaged",
 }
 NO_SLASH = r"[^/\\]+"
-ISO_DURATION = r"P(?=\d|T\d)(\d+(\.\d+)?Y)?(\d+(\.\d+)?M)?(\d+(\.\d+)?W)?(\d+(\.\d+)?D)?(T(\d+H)?(\d+M)?(\d+S)?)?"
+ISO_DURATION = r"P(?=\d|T)(\d+(\.\d+)?Y)?(\d+(\.\d+)?M)?(\d+(\.\d+)?W)?(\d+(\.\d+)?D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?"
 
 FIELDS = (
     Field("session_start_time", "When the recording began, with its time zone: 2024-05-17T14:30:00+02:00", "time"),

@@ -101,7 +101,7 @@ def _refuse_without(bundle: Bundle) -> None:
 def _rate(values: Mapping[str, Any], rate: float | None, timestamps: str | Path | None) -> float | None:
     """Return the rate that is given, or else the YAML's; None with timestamps."""
     if rate is not None or timestamps is not None:
-        return rate
+        return None if rate is None else float(rate)
     if "rate" not in values:
         how = "Give --rate HZ or --timestamps FILE, or fill in rate in the YAML."
         raise InvalidInputError("NWB needs to know when each frame was.", f"Nothing was written. {how}")
