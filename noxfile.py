@@ -42,6 +42,13 @@ def newer_python(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *session.posargs)
 
 
+@nox.session(python=interpreter("3.12"))
+def nwb(session: nox.Session) -> None:
+    """Export to NWB, and let its validator, its inspector and pynapple read the files."""
+    session.install("-e", ".[test,nwb]", *PAIRS["zarr3"], "nwbinspector>=0.7", "pynapple>=0.11")
+    session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_nwb*.py")))))
+
+
 def _say_versions(session: nox.Session) -> None:
     names = (
         "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('xarray', 'zarr', 'dask')), sep=', ')"

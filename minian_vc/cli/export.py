@@ -32,8 +32,8 @@ def _with_options(command: Any) -> Any:
 
 
 @click.command()
-@click.argument("specs", nargs=-1, metavar="SPEC…")
-@click.argument("out", required=False, metavar="OUT")
+@click.argument("specs", nargs=-1, metavar="[SPEC…]")
+@click.argument("out", required=False, metavar="[OUT]")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The format.")
 @click.option("--force", is_flag=True, help="Replace what an earlier export wrote to OUT.")
 @click.option("--template", metavar="FILE", help="nwb: only write the YAML that --metadata takes, to be filled in.")
@@ -59,8 +59,8 @@ def export(
             raise click.UsageError("--template takes no SPEC and no OUT.")
         _write_template(form, current_folder() / template, force=force, json_=json_)
         return
-    if out is None or not specs:
-        raise click.UsageError("Missing argument 'OUT'." if out else "Missing arguments 'SPEC… OUT'.")
+    if out is None:
+        raise click.UsageError("Missing argument 'OUT': the file or folder to write.")
     found = find_dataset(dataset)
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     with warnings.catch_warnings(record=True) as caught:

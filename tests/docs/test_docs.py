@@ -241,6 +241,7 @@ JSON_COMMANDS = {
     "units": [],
     "check": [],
     "doctor": [],
+    "export": ["@01-first-spatial", "first.nc", "--format", "netcdf"],
     "prune": ["--automatic"],
 }
 

@@ -146,8 +146,7 @@ def test_the_template_needs_no_dataset_and_replaces_nothing(tmp_path: Path, monk
     ("arguments", "said"),
     [
         (["@a", "b.nwb", "--format", "nwb", "--template", "nwb.yaml"], "takes no SPEC and no OUT"),
-        (["--format", "nwb"], "Missing arguments 'SPEC… OUT'"),
-        (["@a", "--format", "nwb"], "Missing argument 'OUT'"),
+        (["--format", "nwb"], "Missing argument 'OUT'"),
     ],
 )
 def test_a_template_or_an_export(arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
