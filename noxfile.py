@@ -49,6 +49,13 @@ def nwb(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_nwb*.py")))))
 
 
+@nox.session(python="3.11")
+def neuroconv(session: nox.Session) -> None:
+    """Compare the NWB export with neuroconv's own file of the same folder (it needs zarr 2)."""
+    session.install("-e", ".[test,nwb]", *PAIRS["zarr2"], "neuroconv>=0.10", "roiextractors>=0.10")
+    session.run("pytest", "tests/export/test_nwb_neuroconv.py", *session.posargs)
+
+
 def _say_versions(session: nox.Session) -> None:
     names = (
         "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('xarray', 'zarr', 'dask')), sep=', ')"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from nwb_filled import OPTIONAL, VALUES, final, yaml_file
+from nwb_making import OPTIONAL, VALUES, as_image, final, stored, yaml_file
 
 import minian_vc as mvc
 from minian_vc.errors import InvalidInputError, NotFoundError
@@ -57,21 +57,6 @@ def test_every_value_comes_back_under_its_unit(masks: str, done: mvc.Dataset, tm
             assert series[title].rois.table is table
         image = ophys["SegmentationImages"]["max_proj"]
         np.testing.assert_array_equal(image.data[:], expected["max_proj"].transpose("width", "height").values)
-
-
-def as_image(table, row: int, shape: tuple[int, int]) -> np.ndarray:
-    if "image_mask" in table.colnames:
-        return table["image_mask"][row]
-    image = np.zeros(shape)
-    for x, y, weight in table["pixel_mask"][row]:
-        assert weight != 0
-        image[x, y] = weight
-    return image
-
-
-def stored(footprint: np.ndarray, masks: str) -> np.ndarray:
-    """NWB's pixel masks have weights of four bytes."""
-    return footprint.astype("f4") if masks == "pixel" else footprint
 
 
 @left_out

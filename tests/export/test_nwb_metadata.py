@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from nwb_filled import OPTIONAL, VALUES, yaml_file
+from nwb_making import OPTIONAL, VALUES, yaml_file
 
 from minian_vc.cli.main import cli
-from minian_vc.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from minian_vc.export.nwb import template
+from minian_vc.errors import AlreadyExistsError, EnvironmentUnfitError, InvalidInputError, NotFoundError
+from minian_vc.export.nwb import template, write
 from minian_vc.export.nwb.fields import FIELDS
 from minian_vc.export.nwb.metadata import read_metadata
 
@@ -121,6 +122,16 @@ def test_no_yaml_and_a_missing_one(tmp_path: Path):
     assert "--template" in error.value.hint
     with pytest.raises(NotFoundError, match=r"no file .*none\.yaml"):
         read_metadata(tmp_path / "none.yaml")
+
+
+def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(EnvironmentUnfitError, match="needs pyyaml") as error:
+        read_metadata(yaml_file(tmp_path))
+    assert 'pip install "minian_vc[nwb]"' in error.value.hint
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(EnvironmentUnfitError, match="needs pynwb"):
+        write(None, tmp_path / "a.nwb")
 
 
 # -- the command ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nwb_filled import OPTIONAL, VALUES, final, yaml_file
+from nwb_making import OPTIONAL, VALUES, final, yaml_file
 
 import minian_vc as mvc
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from nwb_filled import yaml_file
+from nwb_making import yaml_file
 
 from minian_vc.export.bundle import Bundle
 from minian_vc.export.nwb import write

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 from conftest import put_stage
 
 import minian_vc as mvc
@@ -71,3 +72,19 @@ def final(stages: Path, root: Path) -> mvc.Dataset:
     dataset = mvc.open(root / FINAL)
     dataset.commit("all done", tag="final")
     return dataset
+
+
+def as_image(table, row: int, shape: tuple[int, int]) -> np.ndarray:
+    """Return a row's mask as an image, whichever kind it is."""
+    if "image_mask" in table.colnames:
+        return table["image_mask"][row]
+    image = np.zeros(shape)
+    for x, y, weight in table["pixel_mask"][row]:
+        assert weight != 0
+        image[x, y] = weight
+    return image
+
+
+def stored(footprint: np.ndarray, masks: str) -> np.ndarray:
+    """Return a footprint as a file holds it: NWB's pixel masks have weights of four bytes."""
+    return footprint.astype("f4") if masks == "pixel" else footprint
