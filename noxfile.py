@@ -43,11 +43,18 @@ def newer_python(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *session.posargs)
 
 
+@nox.session(python=interpreter("3.12"))
+def nwb(session: nox.Session) -> None:
+    """Export to NWB, and let its validator, its inspector and pynapple read the files."""
+    session.install("-e", ".[test,nwb]", *PAIRS["zarr3"], "nwbinspector>=0.7", "pynapple>=0.11")
+    session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_nwb*.py")))))
+
+
 @nox.session(python="3.11")
 def neuroconv(session: nox.Session) -> None:
-    """Read MiniAn folders that were exported for neuroconv with neuroconv itself."""
-    session.install("-e", ".[test]", *NEUROCONV)
-    session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_neuroconv_*.py")))))
+    """Read exported MiniAn folders with neuroconv; compare the NWB export with neuroconv's own."""
+    session.install("-e", ".[test,nwb]", *NEUROCONV)
+    session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_*neuroconv*.py")))))
 
 
 def _say_versions(session: nox.Session) -> None:

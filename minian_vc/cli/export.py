@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import click
 
 from minian_vc.cli.output import as_json, print_json, size
 from minian_vc.cli.targets import current_folder, dataset_option, find_dataset
-from minian_vc.export.formats import FORMATS
+from minian_vc.errors import AlreadyExistsError
+from minian_vc.export.formats import FORMATS, find_format
 from minian_vc.text import short
 
 __all__ = ["COMMANDS"]
@@ -24,6 +26,8 @@ OPTIONS = (  # of the formats; one that is not given is not passed on
     ),
     click.option("--zarr-format", type=click.IntRange(2, 3), help="zarr: the format's version; 2 opens everywhere."),
     click.option("--neuroconv", is_flag=True, help="minian: add what neuroconv's MinianSegmentationInterface needs."),
+    click.option("--masks", type=click.Choice(["pixel", "image"]), help="nwb: footprints as pixels or as images."),
+    click.option("--metadata", metavar="YAML", help="nwb: what MiniAn does not know; --template writes it."),
     click.option("--rate", type=float, metavar="HZ", help="The recording's frames per second, for formats with times."),
     click.option("--timestamps", metavar="FILE", help="Instead of a rate: timeStamps.csv, or a time per line."),
 )
@@ -36,20 +40,35 @@ def _with_options(command: Any) -> Any:
 
 
 @click.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…")
-@click.argument("out")
+@click.argument("specs", nargs=-1, metavar="[SPEC…]")
+@click.argument("out", required=False, metavar="[OUT]")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The format.")
 @click.option("--force", is_flag=True, help="Replace what an earlier export wrote to OUT.")
+@click.option("--template", metavar="FILE", help="nwb: only write the YAML that --metadata takes, to be filled in.")
 @_with_options
 @dataset_option
 @as_json
 def export(
-    specs: tuple[str, ...], out: str, form: str, force: bool, dataset: str | None, json_: bool, **options: Any
+    specs: tuple[str, ...],
+    out: str | None,
+    form: str,
+    force: bool,
+    template: str | None,
+    dataset: str | None,
+    json_: bool,
+    **options: Any,
 ) -> None:
     """Write versions of one checkpoint to OUT in another format, with their identity inside.
 
     C@first_iteration takes one array, @first_iteration the whole checkpoint. What goes out is checked first.
     """
+    if template is not None:
+        if out is not None:
+            raise click.UsageError("--template takes no SPEC and no OUT.")
+        _write_template(form, current_folder() / template, force=force, json_=json_)
+        return
+    if out is None:
+        raise click.UsageError("Missing argument 'OUT': the file or folder to write.")
     found = find_dataset(dataset)
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     with warnings.catch_warnings(record=True) as caught:
@@ -74,6 +93,19 @@ def export(
     for text in said:
         click.echo(f"Warning: {text}", err=True)
     click.echo(f"Wrote {done.path}: {', '.join(done.arrays)} of @{short(done.checkpoint)}, {size(done.nbytes)}.")
+
+
+def _write_template(form: str, path: Path, *, force: bool, json_: bool) -> None:
+    text = find_format(form).template_text()
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} is there already.", "Nothing was written. --force replaces it.") from None
+    if json_:
+        print_json({"template": str(path), "format": form})
+    else:
+        click.echo(f"Wrote {path}. Fill it in, then give it with --metadata.")
 
 
 COMMANDS = (export,)

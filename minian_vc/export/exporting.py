@@ -12,7 +12,7 @@ from minian_vc import durable
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.export.bundle import Bundle, identity_of
-from minian_vc.export.formats import find_format
+from minian_vc.export.formats import Format, find_format
 from minian_vc.export.place import put_beside, refuse_place, sidecar
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.repository import Repository
@@ -74,7 +74,7 @@ def export(
     form, out = find_format(format_name), out.parent.resolve() / out.name
     form.check_options(options)
     refuse_place(out, folder=form.folder, force=force, with_sidecar=form.sidecar)
-    chosen = bundle(repository, dataset, found)
+    chosen = bundle(repository, dataset, found, form)
     if form.one_array and len(chosen.names) > 1:
         raise InvalidInputError(
             f"The format {form.name} holds one array, and {', '.join(chosen.names)} are to go out.",
@@ -90,13 +90,13 @@ def export(
     return Exported(out, form.name, chosen.identity["checkpoint"], tuple(chosen.names), left_out, nbytes, beside)
 
 
-def bundle(repository: Repository, dataset: DatasetRow, found: Sequence[Found]) -> Bundle:
-    """Check and open what SPECs named, all of one checkpoint.
+def bundle(repository: Repository, dataset: DatasetRow, found: Sequence[Found], form: Format | None = None) -> Bundle:
+    """Check and open what SPECs named, all of one checkpoint; of a whole one, what the format has a place for.
 
     Raises
     ------
     InvalidInputError
-        Nothing was named, or arrays of several checkpoints.
+        Nothing was named, arrays of several checkpoints, or one that the format has no place for.
     ConflictError
         The arrays do not belong together.
     NotFoundError
@@ -117,6 +117,7 @@ def bundle(repository: Repository, dataset: DatasetRow, found: Sequence[Found]) 
     if report.grade == "unreadable":
         report.raise_for_errors()
     names = [array.name for array in named] or going_together(report.facts, gone)
+    names = names if form is None else form.placed(names, named=bool(named))
     together = report.load(names)
     kept = [array for array in checkpoint.arrays if array.name in names]
     return Bundle(together, identity_of(checkpoint, kept, dataset.path))

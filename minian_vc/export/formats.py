@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minian_vc.arrays.opening import levels_to_caller
 from minian_vc.errors import EnvironmentUnfitError, InvalidInputError
 from minian_vc.names import near
 
@@ -36,6 +38,10 @@ class Format:
         It has no place for the identity: that lies in a file beside it.
     extra : str, optional
         The extra of minian_vc that brings what it needs.
+    takes : tuple of str, optional
+        The arrays that it has a place for; by default it takes any.
+    template : str, optional
+        The function in that module that returns the file of what MiniAn does not know, to be filled in.
     """
 
     name: str
@@ -46,12 +52,52 @@ class Format:
     one_array: bool = False
     sidecar: bool = False
     extra: str | None = None
+    takes: tuple[str, ...] | None = None
+    template: str | None = None
 
     @property
     def write(self) -> Callable[..., None]:
         """The function that writes it; its keyword-only parameters are the format's options."""
-        found: Callable[..., None] = getattr(importlib.import_module(f"minian_vc.export.{self.module}"), self.function)
+        found: Callable[..., None] = self._named(self.function)
         return found
+
+    def placed(self, names: list[str], *, named: bool) -> list[str]:
+        """Return the arrays that the format has a place for.
+
+        Raises
+        ------
+        InvalidInputError
+            It has none for one that was named, or for any.
+
+        Warns
+        -----
+        UserWarning
+            Arrays of a whole checkpoint were left out.
+        """
+        others = [name for name in names if self.takes is not None and name not in self.takes]
+        if not others:
+            return names
+        what = f"The format {self.name} has no place for {', '.join(others)}"
+        takes = f"It takes {', '.join(self.takes or ())}."
+        if named or len(others) == len(names):
+            raise InvalidInputError(f"{what}.", f"Nothing was written. {takes}")
+        warnings.warn(f"{what}: left out. {takes}", UserWarning, stacklevel=levels_to_caller())
+        return [name for name in names if name not in others]
+
+    def template_text(self) -> str:
+        """Return the file of what MiniAn does not know, each field explained and empty.
+
+        Raises
+        ------
+        InvalidInputError
+            The format needs none.
+        """
+        if self.template is None:
+            raise InvalidInputError(f"The format {self.name} has no template.", "Nothing was written. It needs none.")
+        return str(self._named(self.template)())
+
+    def _named(self, function: str) -> Any:
+        return getattr(importlib.import_module(f"minian_vc.export.{self.module}"), function)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that the format has not.
@@ -89,6 +135,14 @@ FORMATS = {
         Format("mat", "mat", "one MATLAB 5 file", extra="mat"),
         Format("zarr", "zarr_group", "one zarr group with all arrays", folder=True),
         Format("minian", "minian_folder", "a MiniAn folder, which open_minian opens", folder=True),
+        Format(
+            "nwb",
+            "nwb",
+            "one NWB file",
+            extra="nwb",
+            takes=("A", "C", "S", "b0", "max_proj"),
+            template="template",
+        ),
     )
 }
 
