@@ -34,6 +34,9 @@ class Format:
         It holds one array, else any number.
     sidecar : bool
         It has no place for the identity: that lies in a file beside it.
+    history : bool
+        It takes the whole history of a dataset: ``write(history, location, *, option=…)`` with a
+        :class:`~minian_vc.export.whole_history.WholeHistory` and a path or URL returns what was written.
     extra : str, optional
         The extra of minian_vc that brings what it needs.
     """
@@ -45,12 +48,13 @@ class Format:
     folder: bool = False
     one_array: bool = False
     sidecar: bool = False
+    history: bool = False
     extra: str | None = None
 
     @property
-    def write(self) -> Callable[..., None]:
+    def write(self) -> Callable[..., Any]:
         """The function that writes it; its keyword-only parameters are the format's options."""
-        found: Callable[..., None] = getattr(importlib.import_module(f"minian_vc.export.{self.module}"), self.function)
+        found: Callable[..., Any] = getattr(importlib.import_module(f"minian_vc.export.{self.module}"), self.function)
         return found
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -78,7 +82,13 @@ class Format:
         )
 
 
-FORMATS = {each.name: each for each in (Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),)}
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),
+        Format("icechunk", "icechunk", "an Icechunk repository with the whole history", history=True, extra="icechunk"),
+    )
+}
 
 
 def find_format(name: str) -> Format:
