@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -103,6 +104,61 @@ def test_every_array_of_every_checkpoint_reads_back_equal(history: mvc.Dataset, 
     tags = {entry.tags[0]: commit.id for entry, commit in zip(entries, found, strict=True)}
     assert {tag: repository.lookup_tag(tag) for tag in repository.list_tags()} == tags
     assert (done.present, dict(done.tags)) == (0, {tag: tag for tag in tags})
+
+
+def odd_arrays() -> dict[str, xr.DataArray]:
+    """Arrays as they rarely are: no unit, text and dates for labels, other dtypes, fill values, no dim at all."""
+    units = ("unit_id", [3, 5])
+    made = {
+        "none": xr.DataArray(np.zeros((0, 4), "f4"), dims=("unit_id", "frame"), coords={"unit_id": np.zeros(0, int)}),
+        "text": xr.DataArray(np.arange(2.0), dims="unit_id", coords={"unit_id": ["cell a", "célula"]}),
+        "labels": xr.DataArray(
+            np.arange(2.0),
+            dims="unit_id",
+            coords={"unit_id": units, "unit_labels": ("unit_id", [-1, 5]), "session": "1"},
+        ),
+        "when": xr.DataArray(
+            np.arange(3), dims="frame", coords={"frame": np.array(["2026-01-01", "2026-01-02", "2026-03-01"], "M8[ns]")}
+        ),
+        "movie": xr.DataArray(np.arange(60, dtype="u1").reshape(5, 4, 3) % 2, dims=("frame", "height", "width")),
+        "mask": xr.DataArray(np.array([[True, False], [False, False]]), dims=("height", "width")),
+        "gaps": xr.DataArray(np.array([1.0, np.nan, np.inf, -np.inf, -0.0]), dims="frame", attrs={"unit": "a.u."}),
+        "complex": xr.DataArray(np.array([1 + 2j, 0]), dims="frame"),
+        "scalar": xr.DataArray(np.float64(0.5)),
+    }
+    made["movie"] = made["movie"].chunk({"frame": 2, "height": 4, "width": 3})
+    return {name: array.rename(name) for name, array in made.items()}
+
+
+def test_odd_arrays_read_back_equal(root: Path, out: Path):
+    """Also where one changes its dtype and dims under the same name in the next checkpoint."""
+    dataset = mvc.open(root / "odd", create=True)
+    dataset.path.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for array in odd_arrays().values():
+            mvc.save_minian(array, str(dataset.path), overwrite=True)
+        first = dataset.commit("odd")
+        mvc.save_minian(odd_arrays()["mask"].rename("movie"), str(dataset.path), overwrite=True)
+        second = dataset.commit("another movie")
+    dataset.export(format="icechunk", out=out)
+    repository = opened(out)
+    compared = [
+        assert_equals(repository, commit.id, dataset, checkpoint)
+        for commit, checkpoint in zip(commits(repository), (first, second), strict=True)
+    ]
+    assert compared == [9, 9]
+
+
+def test_it_is_written_in_this_process(dataset: mvc.Dataset, out: Path):
+    """Whatever scheduler is set, a cluster's too: workers of other processes cannot write into one session."""
+
+    def refusing(*_, **__):
+        raise AssertionError("another scheduler was asked")
+
+    dataset.commit("one")
+    with dask.config.set(scheduler=refusing):
+        dataset.export(format="icechunk", out=out)
 
 
 def test_chunks_are_as_they_were(history: mvc.Dataset, out: Path):
