@@ -57,6 +57,17 @@ def neuroconv(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or sorted(map(str, Path("tests/export").glob("test_*neuroconv*.py")))))
 
 
+@nox.session(python=interpreter("3.12"))
+def icechunk(session: nox.Session) -> None:
+    """Export a history to Icechunk, which needs Python 3.12 and zarr 3, in a folder and to S3 on this machine."""
+    session.install("-e", ".[test,icechunk]", "moto[server]")
+    _say_versions(session)
+    tests = [str(path) for path in sorted(Path("tests/export").glob("test_icechunk*.py"))]
+    session.run("pytest", "-n", "2", *(session.posargs or tests))
+    if not session.posargs:
+        session.run("pytest", "tests/docs/test_docs.py", "-k", "export.md")
+
+
 def _say_versions(session: nox.Session) -> None:
     names = (
         "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('xarray', 'zarr', 'dask')), sep=', ')"

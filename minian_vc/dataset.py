@@ -16,6 +16,8 @@ from minian_vc.chunk_specs import Chk, recall, recall_from
 from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.export import exporting, tabular
+from minian_vc.export.formats import find_format
+from minian_vc.export.whole_history import ExportedHistory, export_history
 from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
@@ -467,8 +469,10 @@ class Dataset:
         out: str | Path,
         force: bool = False,
         **options: Any,
-    ) -> exporting.Exported:
+    ) -> exporting.Exported | ExportedHistory:
         """Write a version in another format, with its identity inside. What goes out is checked first.
+
+        The format ``icechunk`` takes the whole history instead: nothing is named, and what is in ``out`` grows.
 
         Parameters
         ----------
@@ -479,7 +483,7 @@ class Dataset:
         format : str
             One of those in the table of docs/export.md, such as ``"netcdf"``.
         out : str or Path
-            The file or folder to write. It appears when it is whole.
+            The file or folder to write. It appears when it is whole. For ``icechunk`` also ``s3://bucket/prefix``.
         force : bool
             Replace what an earlier export wrote there.
         **options
@@ -487,13 +491,16 @@ class Dataset:
 
         Returns
         -------
-        Exported
-            What was written, and which units were left out.
+        Exported or ExportedHistory
+            What was written, and which units were left out; of a history, which checkpoints were added.
 
         Raises
         ------
         AlreadyExistsError
-            Something is at ``out``, and ``force`` is false; or it is a folder that no export made.
+            Something is at ``out``, and ``force`` is false; or it is a folder that no export made, or holds another
+            history.
+        BusyError
+            Another export of a history writes to ``out``.
         ConflictError
             The arrays do not belong together.
         EnvironmentUnfitError
@@ -512,6 +519,8 @@ class Dataset:
         UserWarning
             Arrays were left out, or an array lacks chunks.
         """
+        if find_format(format).history:
+            return export_history(self.repository, self._row, specs, str(out), format, force=force, options=options)
         found = [self.find(spec) for spec in specs]
         return exporting.export(self.repository, self._row, found, Path(out), format, force=force, options=options)
 

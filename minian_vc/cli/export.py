@@ -11,8 +11,10 @@ import click
 from minian_vc.cli.output import as_json, print_json, size
 from minian_vc.cli.targets import current_folder, dataset_option, find_dataset
 from minian_vc.errors import AlreadyExistsError
+from minian_vc.export.exporting import Exported
 from minian_vc.export.formats import FORMATS, find_format
-from minian_vc.text import short
+from minian_vc.export.whole_history import ExportedHistory
+from minian_vc.text import number, short
 
 __all__ = ["COMMANDS"]
 
@@ -20,6 +22,7 @@ OPTIONS = (  # of the formats; one that is not given is not passed on
     click.option(
         "--compression", type=click.IntRange(0, 9), help="netcdf, npz: zlib's level, 0 for none; mat: 0 for none."
     ),
+    click.option("--endpoint-url", metavar="URL", help="icechunk: the service that has s3://…, if not Amazon's."),
     click.option("--engine", type=click.Choice(["h5netcdf", "netcdf4"]), help="netcdf: the package that writes."),
     click.option(
         "--wide", is_flag=True, help="csv, parquet: a row per frame, a column per unit; else a row per value."
@@ -61,6 +64,7 @@ def export(
     """Write versions of one checkpoint to OUT in another format, with their identity inside.
 
     C@first_iteration takes one array, @first_iteration the whole checkpoint. What goes out is checked first.
+    The format icechunk takes the whole history instead, without a SPEC; OUT may be s3://bucket/prefix there.
     """
     if template is not None:
         if out is not None:
@@ -73,26 +77,42 @@ def export(
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        done = found.export(*specs, format=form, out=current_folder() / out, force=force, **given)
+        place = out if "://" in out else current_folder() / out
+        done = found.export(*specs, format=form, out=place, force=force, **given)
     said = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
     if json_:
-        print_json(
-            {
-                "dataset": found.name,
-                "checkpoint": done.checkpoint,
-                "path": str(done.path),
-                "sidecar": done.sidecar and str(done.sidecar),
-                "format": done.format,
-                "arrays": list(done.arrays),
-                "left_out": dict(done.left_out),
-                "nbytes": done.nbytes,
-                "warnings": said,
-            }
-        )
+        described = _history(done) if isinstance(done, ExportedHistory) else _version(done)
+        print_json({"dataset": found.name, "format": done.format, **described, "nbytes": done.nbytes, "warnings": said})
         return
     for text in said:
         click.echo(f"Warning: {text}", err=True)
-    click.echo(f"Wrote {done.path}: {', '.join(done.arrays)} of @{short(done.checkpoint)}, {size(done.nbytes)}.")
+    click.echo(_history_line(done) if isinstance(done, ExportedHistory) else _version_line(done))
+
+
+def _version(done: Exported) -> dict[str, Any]:
+    return {
+        "checkpoint": done.checkpoint,
+        "path": str(done.path),
+        "sidecar": done.sidecar and str(done.sidecar),
+        "arrays": list(done.arrays),
+        "left_out": dict(done.left_out),
+    }
+
+
+def _version_line(done: Exported) -> str:
+    return f"Wrote {done.path}: {', '.join(done.arrays)} of @{short(done.checkpoint)}, {size(done.nbytes)}."
+
+
+def _history(done: ExportedHistory) -> dict[str, Any]:
+    return {"location": done.location, "added": list(done.added), "present": done.present, "tags": dict(done.tags)}
+
+
+def _history_line(done: ExportedHistory) -> str:
+    if not done.added:
+        return f"{done.location} has all {number(done.present, 'checkpoint')} of {done.dataset} already."
+    added = f"{number(len(done.added), 'checkpoint')} of {done.dataset}"
+    before = f" after {done.present}" if done.present else ""
+    return f"Wrote {done.location}: {added}{before}, {size(done.nbytes)}."
 
 
 def _write_template(form: str, path: Path, *, force: bool, json_: bool) -> None:

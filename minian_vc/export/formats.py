@@ -36,6 +36,9 @@ class Format:
         It holds one array, else any number.
     sidecar : bool
         It has no place for the identity: that lies in a file beside it.
+    history : bool
+        It takes the whole history of a dataset: ``write(history, location, *, option=…)`` with a
+        :class:`~minian_vc.export.whole_history.WholeHistory` and a path or URL returns what was written.
     extra : str, optional
         The extra of minian_vc that brings what it needs.
     takes : tuple of str, optional
@@ -51,14 +54,15 @@ class Format:
     folder: bool = False
     one_array: bool = False
     sidecar: bool = False
+    history: bool = False
     extra: str | None = None
     takes: tuple[str, ...] | None = None
     template: str | None = None
 
     @property
-    def write(self) -> Callable[..., None]:
+    def write(self) -> Callable[..., Any]:
         """The function that writes it; its keyword-only parameters are the format's options."""
-        found: Callable[..., None] = self._named(self.function)
+        found: Callable[..., Any] = self._named(self.function)
         return found
 
     def placed(self, names: list[str], *, named: bool) -> list[str]:
@@ -143,6 +147,7 @@ FORMATS = {
             takes=("A", "C", "S", "b0", "max_proj"),
             template="template",
         ),
+        Format("icechunk", "icechunk", "an Icechunk repository with the whole history", history=True, extra="icechunk"),
     )
 }
 

@@ -12,7 +12,7 @@ from minian_vc.repository import FOLDER, dataset_above, is_export
 from minian_vc.staging import drop_stage, make_stage, new_stage
 from minian_vc.swap import put_in_place
 
-__all__ = ["put_beside", "refuse_place", "sidecar"]
+__all__ = ["put_beside", "refuse_place", "refuse_surroundings", "sidecar"]
 
 LITTLE = 1 << 20  # bytes below which a disk is full
 
@@ -35,13 +35,7 @@ def refuse_place(out: Path, *, folder: bool, force: bool, with_sidecar: bool = F
         The folder that is to hold it is not there.
     """
     nothing = "Nothing was written."
-    if not out.parent.is_dir():
-        raise NotFoundError(f"There is no folder {out.parent}.", f"{nothing} Make it, or check the path.")
-    inside = next((each for each in (out, *out.parents) if each.name == FOLDER), None) or dataset_above(out)
-    if inside is not None:
-        raise InvalidInputError(
-            f"{out} lies in {inside}, where nothing else may lie.", f"{nothing} Choose a path outside."
-        )
+    refuse_surroundings(out)
     for each in (out, sidecar(out)) if with_sidecar else (out,):
         if (each.exists() or each.is_symlink()) and not force:
             raise AlreadyExistsError(f"{each} is there already.", f"{nothing} --force (force=True) replaces it.")
@@ -56,6 +50,25 @@ def refuse_place(out: Path, *, folder: bool, force: bool, with_sidecar: bool = F
     if folder and any(out.iterdir()) and not _is_export(out):
         raise AlreadyExistsError(
             f"{out} holds something that is no export of minian_vc.", f"{nothing} Remove it, or choose another path."
+        )
+
+
+def refuse_surroundings(out: Path) -> None:
+    """Refuse a path that nothing can be written to, whatever is there.
+
+    Raises
+    ------
+    InvalidInputError
+        It lies in a dataset or in a repository's own folder.
+    NotFoundError
+        The folder that is to hold it is not there.
+    """
+    if not out.parent.is_dir():
+        raise NotFoundError(f"There is no folder {out.parent}.", "Nothing was written. Make it, or check the path.")
+    inside = next((each for each in (out, *out.parents) if each.name == FOLDER), None) or dataset_above(out)
+    if inside is not None:
+        raise InvalidInputError(
+            f"{out} lies in {inside}, where nothing else may lie.", "Nothing was written. Choose a path outside."
         )
 
 
