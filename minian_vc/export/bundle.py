@@ -59,8 +59,8 @@ class Bundle:
 
     @cached_property
     def text(self) -> str:
-        """The identity as JSON, the same each time."""
-        return json.dumps(self.identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        """The identity as JSON, the same each time; ASCII, for not every reader of every format knows more."""
+        return json.dumps(self.identity, sort_keys=True, allow_nan=False)
 
     @property
     def attributes(self) -> dict[str, str]:

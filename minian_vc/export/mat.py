@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -70,7 +69,7 @@ def write(bundle: Bundle, path: Path, *, compression: int = 1) -> None:
             raise InvalidInputError(f"{name} holds {array.dtype}, not numbers.", f"Nothing was written. {WAY_OUT}")
         _refuse_above_limit(name, array.nbytes)
         refuse_beyond_memory(COPIES[compression > 0] * array.nbytes, f"{name} as a MATLAB array", WAY_OUT)
-    small[KEY] = json.dumps(bundle.identity, sort_keys=True)  # ASCII: not every reader of the format knows more
+    small[KEY] = bundle.text
     how = {"do_compression": compression > 0, "oned_as": "column"}
     with progress(f"Writing {path.name}", bundle.together.nbytes) as advance, path.open("wb") as file:
         savemat(file, small, **how)
