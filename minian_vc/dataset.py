@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from minian_vc import names, provenance
-from minian_vc.arrays.netcdf_mirror import is_netcdf
+from minian_vc.arrays.netcdf_mirror import is_netcdf, is_netcdf_name
 from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
@@ -448,7 +448,7 @@ class Dataset:
             raise InvalidInputError(
                 "A whole checkpoint is restored alone and under its own names.", "Nothing was changed."
             )
-        if to is None and self.path.is_file():
+        if to is None and (self.path.is_file() or is_netcdf_name(self.path)):
             raise InvalidInputError(
                 f"{self.path} is a netCDF file: versions are not restored into it.",
                 f"Nothing was changed. Write one anew: minian-vc export SPEC {self.path.name} --format netcdf --force; "
@@ -468,6 +468,7 @@ class Dataset:
         format: str,  # noqa: A002 (what everybody calls it)
         out: str | Path,
         force: bool = False,
+        provenance: bool = True,
         **options: Any,
     ) -> exporting.Exported | ExportedHistory:
         """Write a version in another format, with its identity inside. What goes out is checked first.
@@ -485,7 +486,10 @@ class Dataset:
         out : str or Path
             The file or folder to write. It appears when it is whole. For ``icechunk`` also ``s3://bucket/prefix``.
         force : bool
-            Replace what an earlier export wrote there.
+            Replace the file that is there, or the folder that an earlier export wrote.
+        provenance : bool
+            Let author and provenance go out with the identity: user, host, folders, parameters, code. Give False for
+            what is to be public.
         **options
             The format's own options; see docs/export.md.
 
@@ -520,9 +524,13 @@ class Dataset:
             Arrays were left out, or an array lacks chunks.
         """
         if find_format(format).history:
+            if not provenance:
+                raise InvalidInputError(f"A history goes out to {format} with its provenance.", "Nothing was written.")
             return export_history(self.repository, self._row, specs, str(out), format, force=force, options=options)
         found = [self.find(spec) for spec in specs]
-        return exporting.export(self.repository, self._row, found, Path(out), format, force=force, options=options)
+        return exporting.export(
+            self.repository, self._row, found, Path(out), format, force=force, provenance=provenance, options=options
+        )
 
     def frame(
         self,

@@ -48,13 +48,13 @@ def make_stage(stage: Path, dataset: Path) -> None:
     StorageError
         It cannot be made there, or the dataset is on another volume than its parent.
     """
-    with durable.storage_errors("make a folder for the save beside the dataset", stage.parent):
+    with durable.storage_errors("make a folder beside it to write in", stage.parent):
         _locks[stage] = _make(stage)
         put_in_order(dataset.parent)
     if dataset.is_dir() and dataset.stat().st_dev != stage.stat().st_dev:
         raise StorageError(
-            f"{dataset} is on another volume than its parent: a save beside it could not be put in place in one step.",
-            "Nothing was saved. Give a folder inside that volume.",
+            f"{dataset} is on another volume than its parent: nothing beside it can be put in place in one step.",
+            "Nothing was written there. Give a folder inside that volume.",
         )
 
 

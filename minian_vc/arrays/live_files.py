@@ -36,7 +36,7 @@ class LiveFiles(Mapping[str, bytes]):
     Raises
     ------
     BusyError
-        On reading: the array was saved again since.
+        On reading: the array was saved again, or restored, since.
     """
 
     def __init__(self, folder: str, variable: str) -> None:
@@ -98,7 +98,7 @@ class LiveFiles(Mapping[str, bytes]):
         if is_same_folder and found is not None and _changed(found) <= self._newest:
             return
         raise BusyError(
-            f"{self._folder} was saved again since it was opened: this array's values are not there any more.",
+            f"{self._folder} was replaced since it was opened: this array's values are not there any more.",
             "Open it again, or an older version of it: minian-vc log",
         )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from minian_vc import durable
 from minian_vc.arrays.encoding import encode
-from minian_vc.arrays.writing import plan_writing, write_metadata
+from minian_vc.arrays.writing import write_group
 from minian_vc.errors import BusyError, EnvironmentUnfitError, UnreadableError
 from minian_vc.names import check_array_name
 from minian_vc.progress import progress
@@ -24,11 +24,10 @@ from minian_vc.swap import put_in_place
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["is_netcdf", "mirror"]
+__all__ = ["is_netcdf", "is_netcdf_name", "mirror"]
 
 MAGIC = (b"\x89HDF", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 CHUNK = "32MiB"  # of variables that the file keeps in one piece
-AT_ONCE = 1 << 30  # bytes that writing one variable may take
 SETTLED = 2_000_000_000  # ns after which a change cannot hide behind the same time of change
 
 
@@ -39,6 +38,11 @@ def is_netcdf(path: Path) -> bool:
             return file.read(4).startswith(MAGIC)
     except OSError:
         return False
+
+
+def is_netcdf_name(path: Path) -> bool:
+    """Tell whether a path that need not exist is a netCDF file's by its name, and no folder."""
+    return path.suffix == ".nc" and not path.is_dir()
 
 
 def mirror(source: Path, folder: Path, staging: Path) -> Path:
@@ -66,7 +70,7 @@ def mirror(source: Path, folder: Path, staging: Path) -> Path:
         The disk is full or read-only.
     """
     before, note = _stamp(source), folder / "source.json"
-    if note.is_file() and json.loads(note.read_bytes()) == before:
+    if _read(note) == before:
         return folder / "arrays"
     staged = staging / f"netcdf-{os.urandom(8).hex()}"
     try:
@@ -77,8 +81,9 @@ def mirror(source: Path, folder: Path, staging: Path) -> Path:
                 raise BusyError(
                     f"{source} changed while it was read.", "Nothing was recorded. Try again when it is whole."
                 )
-            if time.time_ns() - before["mtime_ns"] > SETTLED:
+            if abs(time.time_ns() - before["mtime_ns"]) > SETTLED:
                 (staged / "source.json").write_text(json.dumps(before))
+            durable.flush_tree(staged)
             replaced = put_in_place(staged, folder, staging)
         if replaced is not None:
             durable.remove_tree(replaced)
@@ -92,16 +97,21 @@ def _stamp(source: Path) -> dict[str, int]:
     return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "inode": found.st_ino}
 
 
+def _read(note: Path) -> dict[str, int] | None:
+    """Return what the mirror is of, or None: then it is made anew."""
+    try:
+        found: dict[str, int] = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
 def _lay_out(source: Path, staged: Path) -> None:
     with _opened(source) as opened, progress(f"Reading {source.name}", opened.nbytes) as advance:
         for name, variable in opened.data_vars.items():
             folder = staged / "arrays" / f"{check_array_name(str(name))}.zarr"
             group = encode(_cut(variable), {}, None)
-            (staged / "scratch").mkdir()
-            write_metadata(group, folder)
-            writing = plan_writing(group.array, folder, staged / "scratch", AT_ONCE)
-            writing.finish(writing.compute(True))
-            durable.remove_tree(staged / "scratch")
+            write_group((group.array, *group.coordinates), group.attributes, folder)
             advance(variable.nbytes)
 
 

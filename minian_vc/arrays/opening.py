@@ -134,7 +134,8 @@ def open_together(arrays: Sequence[ArrayVersion], files: Callable[[ArrayVersion]
 
     opened, plan = _on_common_units(arrays, files)
     try:
-        together = xr.merge(opened, join="exact", compat="no_conflicts", combine_attrs="drop_conflicts")
+        each = [one.to_dataset() for one in opened]  # of arrays, xarray would take the attributes for the Dataset's
+        together = xr.merge(each, join="exact", compat="no_conflicts", combine_attrs="drop_conflicts")
     except ValueError as error:  # MergeError and AlignmentError are both
         raise ConflictError(
             f"The arrays do not belong together: {error}",

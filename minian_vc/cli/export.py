@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from minian_vc.export.whole_history import ExportedHistory
 from minian_vc.text import number, short
 
 __all__ = ["COMMANDS"]
+
+_SPEC = re.compile(r"[^/\\.]*@[^/\\.]+")
 
 OPTIONS = (  # of the formats; one that is not given is not passed on
     click.option(
@@ -46,7 +49,8 @@ def _with_options(command: Any) -> Any:
 @click.argument("specs", nargs=-1, metavar="[SPEC…]")
 @click.argument("out", required=False, metavar="[OUT]")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The format.")
-@click.option("--force", is_flag=True, help="Replace what an earlier export wrote to OUT.")
+@click.option("--force", is_flag=True, help="Replace the file OUT, or the folder of an earlier export.")
+@click.option("--no-provenance", is_flag=True, help="Leave out author, host, folders and code, to publish it.")
 @click.option("--template", metavar="FILE", help="nwb: only write the YAML that --metadata takes, to be filled in.")
 @_with_options
 @dataset_option
@@ -56,6 +60,7 @@ def export(
     out: str | None,
     form: str,
     force: bool,
+    no_provenance: bool,
     template: str | None,
     dataset: str | None,
     json_: bool,
@@ -73,12 +78,14 @@ def export(
         return
     if out is None:
         raise click.UsageError("Missing argument 'OUT': the file or folder to write.")
+    if _SPEC.fullmatch(out):
+        raise click.UsageError(f"{out} reads as a SPEC, and OUT is missing: the file or folder to write.")
     found = find_dataset(dataset)
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         place = out if "://" in out else current_folder() / out
-        done = found.export(*specs, format=form, out=place, force=force, **given)
+        done = found.export(*specs, format=form, out=place, force=force, provenance=not no_provenance, **given)
     said = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
     if json_:
         described = _history(done) if isinstance(done, ExportedHistory) else _version(done)

@@ -24,6 +24,7 @@ REQUIRED = {  # the lower bounds of pyproject.toml
     "numcodecs": "0.12",
     "numpy": "1.26",
     "pandas": "2.1",
+    "psutil": "5.9",
     "rich": "13",
     "tqdm": "4.65",
     "sqlalchemy": "2.0.30",
@@ -84,9 +85,8 @@ def _pairs(packages: Packages) -> Iterator[Finding]:
         yield Finding("minian-with-zarr-3", "error", message, fix=AS_MINIAN_NEEDS)
     if (3,) <= _release(zarr) < FIRST_ZARR_3_THAT_RENAMES:
         message = f"zarr {zarr} writes chunks in place: a save that is killed leaves half a chunk behind."
-        grave = _release(zarr) < (3, 1)  # pyproject.toml excludes these
         fix = AS_MINIAN_NEEDS if minian else "pip install -U 'zarr>=3.1.3'"
-        yield Finding("zarr-writes-in-place", "error" if grave else "warning", message, fix=fix)
+        yield Finding("zarr-writes-in-place", "error", message, fix=fix)
 
 
 def _minian(version: str | None) -> Finding:

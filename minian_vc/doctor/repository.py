@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from minian_vc.arrays.netcdf_mirror import is_netcdf_name
 from minian_vc.config import Config
 from minian_vc.doctor.guard import guarded, is_folder
 from minian_vc.doctor.history import Recorded, compare, read_catalog, read_log
@@ -99,9 +100,10 @@ def _not_writable(folder: Path) -> Iterator[Finding]:
 
 def _dataset(root: Path, path: str) -> Iterator[Finding]:
     folder = root / path
-    if not folder.is_dir():
-        message = f"The dataset {path} has a history, but there is no folder {folder}."
-        fix = f"minian-vc restore @latest -d {shlex.quote(str(folder))}"
+    if not folder.exists():
+        message = f"The dataset {path} has a history, but {folder} is not there."
+        again = "export @latest {0} --format netcdf -d {0}" if is_netcdf_name(folder) else "restore @latest -d {0}"
+        fix = f"minian-vc {again.format(shlex.quote(str(folder)))}"
         yield Finding("dataset-missing", "warning", message, fix=fix)
     elif folder.stat().st_dev != (root / FOLDER).stat().st_dev:
         message = f"The dataset {path} is on another drive than the repository, so nothing can be restored in place."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from minian_vc.zarr_format import EXPORTED
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KEY", "Bundle", "identity_of"]
+__all__ = ["KEY", "Bundle", "identity_of", "without_provenance"]
 
 KEY = EXPORTED  # the identity's name inside an export
 
@@ -28,7 +28,7 @@ class Bundle:
     ----------
     together : xarray.Dataset
         Lazy: dask-backed with the stored chunks; arrays with ``unit_id`` are on their common units, in one order.
-        Without attributes.
+        Its one attribute is ``left_out``, if units were left out.
     identity : dict
         Plain JSON: what :func:`identity_of` gives.
     """
@@ -95,6 +95,11 @@ def identity_of(checkpoint: Checkpoint, arrays: Sequence[ArrayVersion], dataset:
         "arrays": {array.name: _array(array) for array in arrays},
         "provenance": dict(checkpoint.provenance),
     }
+
+
+def without_provenance(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity without what tells of people and computers: author, host, folders, code."""
+    return {name: value for name, value in identity.items() if name not in ("author", "provenance")}
 
 
 def _array(array: ArrayVersion) -> dict[str, Any]:

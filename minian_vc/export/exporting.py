@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from minian_vc import durable
+from minian_vc.arrays.opening import levels_to_caller
+from minian_vc.audit.numbering import is_kept
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.errors import InvalidInputError, NotFoundError
-from minian_vc.export.bundle import Bundle, identity_of
+from minian_vc.errors import ConflictError, InvalidInputError, NotFoundError
+from minian_vc.export.bundle import Bundle, identity_of, without_provenance
 from minian_vc.export.formats import Format, find_format
 from minian_vc.export.place import put_beside, refuse_place, sidecar
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.repository import Repository
 from minian_vc.text import size
 from minian_vc.verbs.check import check_versions
+from minian_vc.verbs.compare import status
 from minian_vc.verbs.restore import refuse_without_bytes
 from minian_vc.verbs.resume import going_together
 
@@ -68,19 +74,24 @@ def export(
     format_name: str,
     *,
     force: bool,
+    provenance: bool,
     options: Mapping[str, Any],
 ) -> Exported:
     """Write what SPECs named to ``out``; see :meth:`minian_vc.Dataset.export`."""
     form, out = find_format(format_name), out.parent.resolve() / out.name
     form.check_options(options)
-    refuse_place(out, folder=form.folder, force=force, with_sidecar=form.sidecar)
+    refuse = functools.partial(refuse_place, out, folder=form.folder, force=force, with_sidecar=form.sidecar)
+    refuse()
+    _refuse_unrecorded(repository, out)
     chosen = bundle(repository, dataset, found, form)
+    if not provenance:
+        chosen = replace(chosen, identity=without_provenance(chosen.identity))
     if form.one_array and len(chosen.names) > 1:
         raise InvalidInputError(
             f"The format {form.name} holds one array, and {', '.join(chosen.names)} are to go out.",
             f"Nothing was written. Name one of them, as in {chosen.names[0]}@REV",
         )
-    with put_beside(out) as staged:
+    with put_beside(out, refuse) as staged:
         form.write(chosen, staged, **options)
         if form.sidecar:
             sidecar(staged).write_text(_described(chosen, staged), encoding="utf-8")
@@ -117,10 +128,21 @@ def bundle(repository: Repository, dataset: DatasetRow, found: Sequence[Found], 
     if report.grade == "unreadable":
         report.raise_for_errors()
     names = [array.name for array in named] or going_together(report.facts, gone)
+    if not named:
+        _say_left_out(gone, [a.name for a in report.facts.readable if not is_kept(report.facts, a)])
     names = names if form is None else form.placed(names, named=bool(named))
     together = report.load(names)
     kept = [array for array in checkpoint.arrays if array.name in names]
     return Bundle(together, identity_of(checkpoint, kept, dataset.path))
+
+
+def _say_left_out(gone: Collection[str], copies: Collection[str]) -> None:
+    if gone:
+        what = f"Left out, for their bytes were not recorded: {', '.join(sorted(gone))}."
+        warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
+    if copies:
+        what = f"Left out, for they are copies of earlier steps: {', '.join(sorted(copies))}. Name them to have them."
+        warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
 
 
 def _of_one(found: Sequence[Found]) -> Checkpoint:
@@ -135,6 +157,21 @@ def _of_one(found: Sequence[Found]) -> Checkpoint:
             "Nothing was written. Export each checkpoint into its own file.",
         )
     return found[0][0]
+
+
+def _refuse_unrecorded(repository: Repository, out: Path) -> None:
+    """Refuse to replace a netCDF file that is a dataset of this repository and holds what is not recorded."""
+    row = next((row for row in repository.datasets() if repository.root / row.path == out), None)
+    if row is None or row.latest is None or not out.is_file():
+        return
+    changed = [
+        each.name for each in status(repository, row, repository.checkpoint(row.latest)) if each.state != "unchanged"
+    ]
+    if changed:
+        raise ConflictError(
+            f"{out} is a dataset, and {', '.join(changed)} in it are not recorded.",
+            f"Nothing was written. First: minian-vc commit {shlex.quote(str(out))}",
+        )
 
 
 def _described(chosen: Bundle, staged: Path) -> str:

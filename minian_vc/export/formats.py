@@ -26,10 +26,6 @@ class Format:
         What ``--format`` calls it.
     module : str
         The module of this package whose ``write(bundle, path, *, option=…)`` writes it.
-    what : str
-        What it is, in a few words.
-    function : str
-        The function's name in that module.
     folder : bool
         It is a folder, else a file.
     one_array : bool
@@ -49,8 +45,6 @@ class Format:
 
     name: str
     module: str
-    what: str
-    function: str = "write"
     folder: bool = False
     one_array: bool = False
     sidecar: bool = False
@@ -62,7 +56,7 @@ class Format:
     @property
     def write(self) -> Callable[..., Any]:
         """The function that writes it; its keyword-only parameters are the format's options."""
-        found: Callable[..., Any] = self._named(self.function)
+        found: Callable[..., Any] = self._named("write")
         return found
 
     def placed(self, names: list[str], *, named: bool) -> list[str]:
@@ -131,23 +125,22 @@ class Format:
 FORMATS = {
     each.name: each
     for each in (
-        Format("netcdf", "netcdf", "one netCDF 4 file", extra="netcdf"),
-        Format("csv", "csv_file", "one table as text", one_array=True, sidecar=True),
-        Format("parquet", "parquet", "one table as Parquet", one_array=True, extra="parquet"),
-        Format("npy", "npy", "one array as a NumPy file", one_array=True, sidecar=True),
-        Format("npz", "npz", "several arrays in one NumPy file"),
-        Format("mat", "mat", "one MATLAB 5 file", extra="mat"),
-        Format("zarr", "zarr_group", "one zarr group with all arrays", folder=True),
-        Format("minian", "minian_folder", "a MiniAn folder, which open_minian opens", folder=True),
+        Format("netcdf", "netcdf", extra="netcdf"),
+        Format("csv", "csv_file", one_array=True, sidecar=True),
+        Format("parquet", "parquet", one_array=True, extra="parquet"),
+        Format("npy", "npy", one_array=True, sidecar=True),
+        Format("npz", "npz"),
+        Format("mat", "mat", extra="mat"),
+        Format("zarr", "zarr_group", folder=True),
+        Format("minian", "minian_folder", folder=True),
         Format(
             "nwb",
             "nwb",
-            "one NWB file",
             extra="nwb",
             takes=("A", "C", "S", "b0", "max_proj"),
             template="template",
         ),
-        Format("icechunk", "icechunk", "an Icechunk repository with the whole history", history=True, extra="icechunk"),
+        Format("icechunk", "icechunk", history=True, extra="icechunk"),
     )
 }
 

@@ -7,17 +7,20 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minian_vc.errors import InvalidInputError
+from minian_vc import durable
+from minian_vc.errors import InvalidInputError, StorageError
 from minian_vc.export.bundle import Bundle
 from minian_vc.export.computing import progress_of_dask
 from minian_vc.export.formats import FORMATS
+from minian_vc.export.values import refuse_level
+from minian_vc.text import size
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["write"]
 
-ENGINES = {"h5netcdf": ("h5netcdf", "h5py"), "netcdf4": ("netCDF4",)}  # xarray's name: packages; the first there is
+ENGINES = {"netcdf4": ("netCDF4",), "h5netcdf": ("h5netcdf", "h5py")}  # xarray's name: packages; the first there is
 
 
 def write(bundle: Bundle, path: Path, *, engine: str | None = None, compression: int = 4) -> None:
@@ -42,14 +45,25 @@ def write(bundle: Bundle, path: Path, *, engine: str | None = None, compression:
         There is no such engine or level.
     """
     chosen = _engine(engine)
-    if compression not in range(10):
-        raise InvalidInputError(f"{compression!r} is no level of compression.", "Nothing was written. Give 0 to 9.")
+    refuse_level(compression)
     together = bundle.together.drop_encoding().assign_attrs(bundle.attributes)
     for variable in together.variables.values():
         variable.attrs = {name: _attribute(value) for name, value in variable.attrs.items()}
     encoding = {name: _encoding(variable, compression) for name, variable in together.data_vars.items()}
+    if chosen == "h5netcdf":
+        _refuse_full_disk(path, together.nbytes)
     with progress_of_dask(f"Writing {path.name}", together.nbytes):
         together.to_netcdf(path, engine=chosen, format="NETCDF4", encoding=encoding)
+
+
+def _refuse_full_disk(path: Path, nbytes: int) -> None:
+    """Refuse what would fill the disk if it did not compress at all: h5py then ends the whole process."""
+    free = durable.free_bytes(path.parent)
+    if nbytes > free:
+        raise StorageError(
+            f"{path.name} takes up to {size(nbytes)}, and {size(free)} are free.",
+            "Nothing was written. Free some space, or install netCDF4, which needs no more than the file in the end.",
+        )
 
 
 def _engine(wanted: str | None) -> Any:
@@ -75,6 +89,8 @@ def _encoding(variable: xr.DataArray, compression: int) -> dict[str, Any]:
 
 def _attribute(value: Any) -> Any:
     """Return an attribute as netCDF can hold it: what it has no type for, as JSON."""
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    if hasattr(value, "dtype"):
         return value
-    return value if hasattr(value, "dtype") else json.dumps(value)
+    each = value if isinstance(value, list) and value else [value]
+    one_kind = all(isinstance(item, str) for item in each) or all(type(item) in (int, float) for item in each)
+    return value if one_kind else json.dumps(value)

@@ -39,8 +39,13 @@ def write(bundle: Bundle, path: Path, *, zarr_format: int = 2) -> None:
     EnvironmentUnfitError
         Format 3 is asked for, and zarr 3 is not installed.
     InvalidInputError
-        There is no such version.
+        There is no such version; or the folder would be called as MiniAn calls that of one of the arrays.
     """
+    if path.suffix == ".zarr" and path.stem in bundle.names:
+        raise InvalidInputError(
+            f"{path.name} is MiniAn's name for {path.stem}'s folder: what it lies in would be taken for a dataset.",
+            f"Nothing was written. Call it otherwise, as in {path.stem}-{bundle.identity['checkpoint'][7:17]}.zarr",
+        )
     if zarr_format not in (2, 3):
         raise InvalidInputError(f"There is no zarr format {zarr_format!r}.", "Nothing was written. Give 2 or 3.")
     if zarr_format == 3:

@@ -54,6 +54,9 @@ def resume(
     gone = {name for name, look in found.items() if look is None}
     if names is None:
         names = going_together(facts, gone)
+        if gone:
+            what = f"Left out, for their bytes were not recorded and the folder has others: {', '.join(sorted(gone))}."
+            warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
     refuse_without_bytes([array for array in checkpoint.arrays if array.name in gone.intersection(names)])
     return load_side_by_side(facts, names)
 
@@ -77,24 +80,21 @@ def _look(repository: Repository, working: WorkingFolder, version: ArrayVersion)
 
 
 def going_together(facts: DatasetFacts, gone: set[str]) -> list[str]:
-    """Return the arrays of a checkpoint that are meant to be used together; say which are left out.
+    """Return the arrays of a checkpoint that are meant to be used together; say which are from before a merge.
 
     That is all but those whose bytes are ``gone``, the copies of earlier steps, and arrays from before the last merge.
     """
     old = set(outdated(facts))
-    _say_left_out(gone, old, unused_merge(facts))
+    _say_left_out(old, unused_merge(facts))
     return [a.name for a in facts.readable if is_kept(facts, a) and a.name not in old | gone]
 
 
-def _say_left_out(gone: set[str], old: set[str], merged: Sequence[str]) -> None:
+def _say_left_out(old: set[str], merged: Sequence[str]) -> None:
     if merged:
         what = (
             f"This is after a merge and before its result was used: the next step starts from {', '.join(merged)}. "
             "Name them to have them."
         )
-        warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
-    if gone:
-        what = f"Left out, for their bytes were not recorded and the folder has others: {', '.join(sorted(gone))}."
         warnings.warn(what, UserWarning, stacklevel=levels_to_caller())
     if old:
         what = f"Left out, for they are from before the last merge: {', '.join(sorted(old))}."

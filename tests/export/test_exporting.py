@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from minian_vc.errors import (
 )
 from minian_vc.export import netcdf
 from minian_vc.export.bundle import KEY
+from minian_vc.export.formats import Format
 
 pytestmark = pytest.mark.filterwarnings("ignore::minian_vc.LeftOutWarning", "ignore:Left out:UserWarning")
 LATER = "@stage-05-second-temporal"
@@ -166,6 +168,97 @@ def test_a_link_into_a_dataset_is_seen_through(history: mvc.Dataset, root: Path,
     with pytest.raises(InvalidInputError, match="where nothing else may lie"):
         history.export("C" + FIRST, format="netcdf", out=out / "link/a.nc")
     assert tree(root) == before
+
+
+@pytest.mark.parametrize("form", ["netcdf", "zarr"])
+def test_what_came_to_lie_there_meanwhile_is_not_replaced(
+    history: mvc.Dataset, out: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Somebody else's file or folder appeared at OUT while the export was written."""
+    real = Format.write.fget
+
+    def and_meanwhile(self: Format) -> Callable[..., None]:
+        def write(bundle: object, path: Path, **options: object) -> None:
+            real(self)(bundle, path, **options)
+            (out / "x").mkdir() if form == "zarr" else (out / "x").write_text("mine")
+            (out / "x/mine").touch() if form == "zarr" else None
+
+        return write
+
+    monkeypatch.setattr(Format, "write", property(and_meanwhile))
+    monkeypatch.setattr(Format, "check_options", lambda *_: None)
+    with pytest.raises(AlreadyExistsError):
+        history.export("C" + FIRST, format=form, out=out / "x")
+    assert tree(out) == ({"x/mine": b""} if form == "zarr" else {"x": b"mine"})
+
+
+@pytest.mark.parametrize("form", ["zarr", "minian"])
+def test_a_folder_with_something_of_the_users_is_not_replaced(history: mvc.Dataset, out: Path, form: str) -> None:
+    """Not even when forced, though an export wrote the rest; without it, it is."""
+    history.export(FIRST, format=form, out=out / "x")
+    history.export(LATER, format=form, out=out / "x", force=True)
+    for mine in ("notes.txt", "own.zarr/notes.txt"):
+        (out / "x" / mine).parent.mkdir(exist_ok=True)
+        (out / "x" / mine).write_text("mine")
+        with pytest.raises((AlreadyExistsError, InvalidInputError), match="no export of minian_vc|is a dataset"):
+            history.export(FIRST, format=form, out=out / "x", force=True)
+        assert (out / "x" / mine).read_text() == "mine"
+        (out / "x" / mine).unlink()
+
+
+def test_a_group_is_not_called_as_an_array_is(history: mvc.Dataset, root: Path) -> None:
+    """MiniAn, and we, would take the folder above for a dataset."""
+    with pytest.raises(InvalidInputError, match="MiniAn's name for C's folder"):
+        history.export("C" + FIRST, format="zarr", out=root / "C.zarr")
+    assert not (root / "C.zarr").exists()
+
+
+def test_a_sidecar_stays_with_its_file(history: mvc.Dataset, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file cannot be replaced, as when another program has it open: both are as they were."""
+    history.export("C" + FIRST, format="csv", out=out / "C.csv")
+    before = tree(out)
+    real = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target.name == "C.csv":
+            raise PermissionError(errno.EACCES, "It is open elsewhere", str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(StorageError, match="open elsewhere"):
+        history.export("C" + LATER, format="csv", out=out / "C.csv", force=True)
+    assert tree(out) == before
+    monkeypatch.undo()
+    (out / "D.csv.json").mkdir()
+    with pytest.raises(AlreadyExistsError, match="is a folder"):
+        history.export("C" + LATER, format="csv", out=out / "D.csv", force=True)
+
+
+def test_an_arrays_attributes_stay_its_own(root: Path, out: Path) -> None:
+    """They are neither the file's nor in the way of its identity, whatever they are called and hold."""
+    odd = {"tag": "draft", "session": "s99", "left_out": "no", "a": True, "b": None, "c": {"d": [1]}, "e": [0, 10]}
+    array = xr.DataArray(np.ones((2, 3)), dims=("unit_id", "frame"), coords={"unit_id": [1, 2]}, name="C", attrs=odd)
+    mvc.save_minian(array, root / "m/minian")
+    dataset = mvc.open(root / "m/minian")
+    dataset.commit("odd")
+    done = dataset.export("C@latest", format="netcdf", out=out / "a.nc")
+    assert done.left_out == {}
+    with xr.open_dataset(out / "a.nc") as opened:
+        assert set(opened.attrs) == {KEY, "checkpoint"}
+        assert opened["C"].attrs["tag"] == "draft"
+        assert list(opened["C"].attrs["e"]) == [0, 10]
+        assert json.loads(opened["C"].attrs["c"]) == {"d": [1]}
+
+
+def test_what_is_to_be_public_goes_out_without_provenance(history: mvc.Dataset, out: Path) -> None:
+    """No author, host, folder or code; all else."""
+    history.export("C" + FIRST, format="netcdf", out=out / "a.nc", provenance=False)
+    said = identity(out / "a.nc")
+    assert {"author", "provenance"}.isdisjoint(said)
+    assert said["checkpoint"] == history.show("stage-02-first-temporal").id
+    whole = (out / "a.nc").read_bytes()
+    folder = history.show("stage-02-first-temporal").provenance["environment"]["folder"]
+    assert folder.encode() not in whole
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

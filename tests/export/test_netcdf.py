@@ -11,6 +11,8 @@ import pytest
 import xarray as xr
 
 import minian_vc as mvc
+from minian_vc import durable
+from minian_vc.errors import StorageError
 
 pytestmark = pytest.mark.filterwarnings("ignore::minian_vc.LeftOutWarning", "ignore:Left out:UserWarning")
 STAGES = ["stage-00-init", "stage-02-first-temporal", "stage-05-second-temporal"]
@@ -70,6 +72,19 @@ def test_no_value_is_taken_for_missing(root: Path, tmp_path: Path) -> None:
             assert opened[name].dtype == values.dtype
             assert opened[name].attrs["unit"] == "µm"
         assert list(opened["label"].values) == ["a", "ä"]
+
+
+def test_h5py_is_not_let_into_a_full_disk(
+    history: mvc.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end the process: refused before, while netCDF4 may try."""
+    monkeypatch.setattr(durable, "free_bytes", lambda _: 2 << 20)
+    whole = history.open("stage-02-first-temporal", ["C"]).nbytes
+    history.export("C@stage-02-first-temporal", format="netcdf", out=tmp_path / "a.nc", engine="h5netcdf")
+    monkeypatch.setattr(durable, "free_bytes", lambda _: whole - 1)
+    with pytest.raises(StorageError, match="are free"):
+        history.export("C@stage-02-first-temporal", format="netcdf", out=tmp_path / "b.nc", engine="h5netcdf")
+    history.export("C@stage-02-first-temporal", format="netcdf", out=tmp_path / "b.nc", engine="netcdf4")
 
 
 def test_the_same_version_twice_is_the_same_data(history: mvc.Dataset, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import put_stage, tree
 
 import minian_vc as mvc
 from minian_vc.arrays import netcdf_mirror
-from minian_vc.errors import BusyError, EnvironmentUnfitError, InvalidInputError, UnreadableError
+from minian_vc.errors import BusyError, ConflictError, EnvironmentUnfitError, InvalidInputError, UnreadableError
 
 pytestmark = pytest.mark.filterwarnings("ignore::minian_vc.LeftOutWarning", "ignore:Left out:UserWarning")
 
@@ -73,6 +74,20 @@ def test_a_removed_mirror_loses_nothing(file: Path) -> None:
     assert dataset["C@one"].load().notnull().all()
 
 
+@pytest.mark.parametrize("note", [b"", b"[", b"null"])
+def test_a_torn_note_is_none(file: Path, note: bytes) -> None:
+    """The mirror is made anew."""
+    dataset = mvc.open(file)
+    first = dataset.commit("first")
+    os.utime(file, (1, 1))  # long ago: what is noted counts
+    dataset.status()
+    (found,) = (dataset.repository.folder / "netcdf").glob("*/source.json")
+    found.write_bytes(note)
+    shutil.rmtree(found.parent / "arrays/C.zarr")
+    assert dataset.commit("again") == first
+    assert (found.parent / "arrays/C.zarr").is_dir()
+
+
 def test_its_chunk_spec_is_the_files(file: Path, two: list[xr.Dataset]) -> None:
     """And a variable in one piece is cut into chunks that fit in memory."""
     two[0].to_netcdf(file, engine="netcdf4", encoding={"A": {"chunksizes": (1, 64, 32)}})
@@ -114,6 +129,34 @@ def test_an_export_is_a_dataset_again(file: Path, root: Path, two: list[xr.Datas
     for array in again.arrays:
         np.testing.assert_array_equal(dataset[f"{array.name}@one"], two[0][array.name])
         assert array.unit_ids == dataset.show("one").array(array.name).unit_ids
+
+
+def test_an_export_replaces_it_only_when_it_is_recorded(file: Path, two: list[xr.Dataset]) -> None:
+    """What is in the file and not in the history would be lost."""
+    dataset = mvc.open(file)
+    dataset.commit("first", tag="one")
+    two[1].to_netcdf(file)
+    before = file.read_bytes()
+    with pytest.raises(ConflictError, match="A, C, S, b, f in it are not recorded"):
+        dataset.export("@one", format="netcdf", out=file, force=True)
+    assert file.read_bytes() == before
+    dataset.commit("second", tag="two")
+    dataset.export("@one", format="netcdf", out=file, force=True)
+    with xr.open_dataset(file) as opened:
+        xr.testing.assert_equal(opened.drop_attrs(), two[0].drop_attrs())
+    assert {state.state for state in dataset.status()} <= {"unchanged", "modified"}
+
+
+def test_a_file_that_is_gone_does_not_come_back_as_a_folder(file: Path) -> None:
+    """restore says how to write it anew."""
+    dataset = mvc.open(file)
+    dataset.commit("first", tag="one")
+    file.unlink()
+    with pytest.raises(InvalidInputError, match="not restored into it"):
+        dataset.restore("@one")
+    assert not file.exists()
+    dataset.export("@one", format="netcdf", out=file)
+    assert mvc.open(file).status()
 
 
 def test_a_file_that_is_still_written_is_not_recorded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

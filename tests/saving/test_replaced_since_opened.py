@@ -45,7 +45,7 @@ def opened(request: pytest.FixtureRequest, dataset: Path) -> xr.DataArray:
 def test_it_cannot_be_computed_any_more(opened: xr.DataArray, dataset: Path) -> None:
     """Fewer units were saved in its place: two thirds of it would be NaN."""
     save_minian(opened.isel(unit_id=slice(3)), dataset, overwrite=True)
-    with pytest.raises(BusyError, match="was saved again since it was opened"):
+    with pytest.raises(BusyError, match="was replaced since it was opened"):
         opened.compute()
     with pytest.raises(BusyError):
         pickle.loads(pickle.dumps(opened)).compute()  # noqa: S301 (our own bytes), as a worker would
