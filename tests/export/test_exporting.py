@@ -200,7 +200,7 @@ def test_a_folder_with_something_of_the_users_is_not_replaced(history: mvc.Datas
     for mine in ("notes.txt", "own.zarr/notes.txt"):
         (out / "x" / mine).parent.mkdir(exist_ok=True)
         (out / "x" / mine).write_text("mine")
-        with pytest.raises((AlreadyExistsError, InvalidInputError), match="no export of minian_vc|is a dataset"):
+        with pytest.raises((AlreadyExistsError, InvalidInputError), match=r"no export of minian_vc|is a dataset"):
             history.export(FIRST, format=form, out=out / "x", force=True)
         assert (out / "x" / mine).read_text() == "mine"
         (out / "x" / mine).unlink()
