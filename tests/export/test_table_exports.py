@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+import dask.array
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from minian_vc.cli.main import cli
 from minian_vc.errors import EnvironmentUnfitError, InvalidInputError, NotFoundError
 from minian_vc.export import csv_file, memory, parquet, tables
 from minian_vc.export.bundle import Bundle
+from minian_vc.export.formats import FORMATS
 
 READS_EXACTLY = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 UNITS = ["0", "1", "2", "4", "3", "7", "8", "9", "10", "11"]
@@ -159,6 +161,49 @@ def test_csv_text_is_utf_8(tmp_path: Path):
     array = xr.DataArray([[1.0], [2.0]], {"unit_id": ["é", "b,c"]}, ("unit_id", "frame"), "C")
     csv_file.write(bundle_of(array), tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_bytes() == 'unit_id,frame,C\né,0,1.0\n"b,c",0,2.0\n'.encode()
+
+
+# -- across the chunks ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("chunks", [(16, 256), (16, 64), (1, 256)], ids=["one", "by frames", "by unit"])
+def test_each_chunk_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, wide: bool, chunks: tuple[int, int]
+):
+    """Of many blocks each would need it anew; the file that spares it is gone afterwards."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(tables, "BUDGET", 24 * 256 if not wide else 17 * 8 * 8)
+    reads = []
+
+    def noted(values: np.ndarray) -> np.ndarray:
+        if values.size:
+            reads.append(values.shape)
+        return values
+
+    values = np.random.default_rng(4).standard_normal((16, 256))
+    lazy = dask.array.from_array(values, chunks=chunks).map_blocks(noted, dtype="f8", meta=np.empty((0, 0)))
+    array = xr.DataArray(lazy, {"unit_id": np.arange(16) * 3}, ("unit_id", "frame"), "C")
+    FORMATS[form].write(bundle_of(array), tmp_path / "out", wide=wide)
+    assert len(reads) == values.size // (chunks[0] * chunks[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    FORMATS[form].write(bundle_of(array.copy(data=values)), tmp_path / "other", wide=wide)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_no_file_is_filled_where_blocks_follow_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nor of Python objects, which no file can be a map of, nor of what is in memory."""
+    monkeypatch.setattr(tables, "BUDGET", 24 * 256)
+    monkeypatch.setattr("minian_vc.export.slicing.fill", lambda *_: pytest.fail("a file was filled"))
+    values = np.arange(16.0 * 256).reshape(16, 256)
+    for data in (
+        dask.array.from_array(values, chunks=(1, 256)),
+        dask.array.from_array(values.astype(str).astype(object), chunks=(16, 256)),
+        values,
+    ):
+        csv_file.write(bundle_of(xr.DataArray(data, dims=("unit_id", "frame"), name="C")), tmp_path / "out.csv")
+        assert len((tmp_path / "out.csv").read_text().splitlines()) == values.size + 1
 
 
 # -- Parquet ----------------------------------------------------------------------------------
