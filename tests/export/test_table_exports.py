@@ -163,6 +163,35 @@ def test_csv_text_is_utf_8(tmp_path: Path):
     assert (tmp_path / "out.csv").read_bytes() == 'unit_id,frame,C\né,0,1.0\n"b,c",0,2.0\n'.encode()
 
 
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_csv_times_have_one_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str):
+    """As values and as labels, midnights and others, one row per block; a missing one is empty."""
+    monkeypatch.setattr(tables, "BUDGET", 1)
+    hours = pd.date_range("2024-01-01", periods=6, freq="12h").to_numpy().astype(f"M8[{unit}]")
+    values = hours.copy()
+    values[1] = "NaT"
+    array = xr.DataArray(values, {"frame": hours}, ("frame",), "at")
+    end = "" if array.dtype == "M8[s]" else ".000000000"
+    texts = [f"2024-01-0{day}T{hour}:00:00{end}" for day in (1, 2, 3) for hour in ("00", "12")]
+    expected = [f"{text},{'' if i == 1 else text}" for i, text in enumerate(texts)]
+    for wide in (False, True):
+        csv_file.write(bundle_of(array), tmp_path / "out.csv", wide=wide)
+        assert (tmp_path / "out.csv").read_text().splitlines() == ["frame,at", *expected]
+        found = read_csv(tmp_path / "out.csv", parse_dates=["at", "frame"])
+        np.testing.assert_array_equal(found["at"].to_numpy(), values)
+        np.testing.assert_array_equal(found["frame"].to_numpy(), hours)
+
+
+def test_csv_durations_have_one_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whole days and others, one row per block."""
+    monkeypatch.setattr(tables, "BUDGET", 1)
+    values = np.array([0, 86_400_000_000_000, 86_400_000_000_001, "NaT"], "m8[ns]")
+    csv_file.write(bundle_of(xr.DataArray(values, dims="frame", name="after")), tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines == ["frame,after", "0,P0DT0H0M0S", "1,P1DT0H0M0S", "2,P1DT0H0M0.000000001S", "3,"]
+    np.testing.assert_array_equal(pd.to_timedelta(read_csv(tmp_path / "out.csv")["after"]).to_numpy(), values)
+
+
 # -- across the chunks ------------------------------------------------------------------------
 
 
