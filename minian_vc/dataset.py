@@ -553,8 +553,9 @@ class Dataset:
         rate : float, optional
             Frames per second. A wide table then has a second column ``time``, in seconds: frame number / rate.
         timestamps : str or Path, optional
-            A file with the time of each frame instead: CSV with a column ``Time Stamp (ms)``, such as the Miniscope
-            software's ``timeStamps.csv``, or one number per line, in seconds.
+            A file with the time of each frame instead: CSV with the columns ``Frame Number`` and ``Time Stamp (ms)``,
+            such as the Miniscope software's ``timeStamps.csv``; or one number of seconds per line, for the frames of
+            the array if there are as many, else for frames 0, 1, 2, ….
 
         Returns
         -------

@@ -14,8 +14,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minian_vc.coherence import UNIT
 from minian_vc.errors import InvalidInputError
+from minian_vc.export.dims import DIMS, FRAME, IMAGE, UNIT, refuse_other_dims
+from minian_vc.export.times import COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["suited", "write_beside_arrays"]
 
-FRAME = "frame"
-TRACES = (UNIT, FRAME)
-IMAGE = ("height", "width")
-DIMS = {  # in the order in which they are read
-    **{"A": (UNIT, *IMAGE), "b": IMAGE, "max_proj": IMAGE, "f": (FRAME,)},
-    **{"C": TRACES, "S": TRACES, "b0": TRACES},
-}
 NEEDED = ("A", "C", "b", "f")
 ORIGINAL = "original_unit_id"
 SESSION = "session_id"  # its name for the session
@@ -62,14 +56,8 @@ def suited(together: xr.Dataset, session: str | None) -> xr.Dataset:
             f"neuroconv needs {', '.join(NEEDED)}, and {', '.join(lacking)} is not among what goes out.",
             "Nothing was written. Name them all, or export without --neuroconv.",
         )
+    refuse_other_dims(together, DIMS, "neuroconv", "Export without --neuroconv.")
     read = {name: dims for name, dims in DIMS.items() if name in together.data_vars}
-    for name, dims in read.items():
-        has = together[name].dims
-        if set(has) != set(dims):
-            raise InvalidInputError(
-                f"neuroconv reads {name} as {' x '.join(dims)}, and it has the dims {' x '.join(map(str, has))}.",
-                "Nothing was written. Export without --neuroconv.",
-            )
     unlabelled = [dim for dim in (UNIT, FRAME, *IMAGE) if dim not in together.coords]
     if unlabelled:
         raise InvalidInputError(
@@ -96,7 +84,7 @@ def write_beside_arrays(frames: np.ndarray, times: np.ndarray, folder: Path) -> 
     (folder / ".zgroup").write_text(json.dumps({"zarr_format": 2}), encoding="utf-8")
     with (folder / "timeStamps.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["Frame Number", "Time Stamp (ms)"])
+        rows.writerow(COLUMNS)
         rows.writerows(
             (frame, round(1000 * time, 6)) for frame, time in zip(frames.tolist(), times.tolist(), strict=True)
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from minian_vc.export.blocks import c_order_blocks, reads_per_chunk
 from minian_vc.export.bundle import KEY, Bundle
-from minian_vc.export.npy import fill
+from minian_vc.export.slicing import BUDGET, cheap_to_slice
 from minian_vc.export.values import coordinates_of, lazy_arrays, refuse_identity_name, refuse_level
 from minian_vc.progress import progress
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     import dask.array as da
 
 __all__ = ["write"]
-
-BUDGET = 32 << 20  # bytes of a block; more where one chunk has more
-TOO_OFTEN = 4  # blocks that need the same chunk: rather is each read once, into a file that is mapped
 
 
 def write(bundle: Bundle, path: Path, *, compression: int = 4) -> None:
@@ -69,21 +65,18 @@ def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
 
 
 def _put(array: da.Array, member: IO[bytes], scratch: Path, advance: Callable[[int], None]) -> None:
-    """Write a lazy array to a member, block by block, or over a file beside where that would read chunks too often."""
-    chunks = array.chunksize
-    budget = max(BUDGET, array.dtype.itemsize * math.prod(chunks))
-    if reads_per_chunk(array.shape, chunks, array.dtype.itemsize, budget) > TOO_OFTEN:
-        fill(array, scratch)
-        with scratch.open("rb") as file:
-            shutil.copyfileobj(file, member, BUDGET)
-        scratch.unlink()
-        advance(array.nbytes)
-        return
+    """Write a lazy array to a member, block by block; a block has a whole chunk at least."""
+    import dask
+    import numpy as np
+
+    itemsize, chunks = array.dtype.itemsize, array.chunksize
+    cut = (array.shape, chunks, itemsize, max(BUDGET, itemsize * math.prod(chunks)))
     _put_header(member, array)
-    for block in c_order_blocks(array.shape, chunks, array.dtype.itemsize, budget):
-        values = array[block].compute(scheduler="threads")
-        member.write(_as_bytes(values))
-        advance(values.nbytes)
+    with cheap_to_slice(array, reads_per_chunk(*cut), scratch) as source, dask.config.set(scheduler="threads"):
+        for block in c_order_blocks(*cut):
+            values = np.asarray(source[block])
+            member.write(_as_bytes(values))
+            advance(values.nbytes)
 
 
 def _put_header(member: IO[bytes], array: Any) -> None:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minian_vc.errors import InvalidInputError
-from minian_vc.export.blocks import c_order_blocks
+from minian_vc.export.blocks import c_order_blocks, reads_per_chunk
+from minian_vc.export.dims import FRAME
+from minian_vc.export.slicing import BUDGET
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["BUDGET", "FRAME", "Long", "Table", "Wide"]
+__all__ = ["Long", "Table", "Wide"]
 
-BUDGET = 1 << 25  # bytes of a block, whatever the chunks: beside it, what dask decodes at a time is in memory
-FRAME = "frame"
+Cut = tuple[tuple[int, ...], tuple[int, ...], int, int]  # what blocks.c_order_blocks takes; its unit is a row
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,18 @@ class Long:
         if not self.array.size:
             yield self.whole()
             return
-        chunks = [max(sizes) for sizes in self.array.chunks or [(size,) for size in self.array.shape]]
-        rows = max(1, int((budget or BUDGET) // self._row_bytes(columns)))
-        for box in c_order_blocks(self.array.shape, chunks, 1, rows):
+        for box in c_order_blocks(*self._cut(columns, budget)):
             yield self._rows(box, columns)
+
+    @property
+    def reads(self) -> float:
+        """How many of the blocks need the same chunk, on average."""
+        return reads_per_chunk(*self._cut(self._columns(), None))
+
+    def _cut(self, columns: dict[str, pd.Series], budget: int | None) -> Cut:
+        """Return how blocks are cut. Whatever the chunks, they keep to the budget; beside is what dask decodes."""
+        rows = max(1, int((budget or BUDGET) // self._row_bytes(columns)))
+        return self.array.shape, _largest_chunks(self.array), 1, rows
 
     def _rows(self, box: tuple[slice, ...], columns: dict[str, pd.Series]) -> pd.DataFrame:
         """Return the rows of a box of the array."""
@@ -154,10 +163,22 @@ class Wide:
 
     def blocks(self, budget: int | None = None) -> Iterator[pd.DataFrame]:
         """Yield the rows of :meth:`whole` in order, ``budget`` bytes at a time; at least one block, be it empty."""
-        frames = self.array.sizes[FRAME]
-        step = max(1, (budget or BUDGET) * frames // max(1, self.nbytes))
-        for start in range(0, max(1, frames), step):
-            yield self._rows(start, min(start + step, frames))
+        if not self.array.sizes[FRAME]:
+            yield self.whole()
+            return
+        for (rows,) in c_order_blocks(*self._cut(budget)):
+            yield self._rows(rows.start, rows.stop)
+
+    @property
+    def reads(self) -> float:
+        """How many of the blocks need the same chunk, on average."""
+        return reads_per_chunk(*self._cut(None))
+
+    def _cut(self, budget: int | None) -> Cut:
+        """Return how blocks of frames are cut."""
+        frames, axis = self.array.sizes[FRAME], self.array.get_axis_num(FRAME)
+        rows = max(1, (budget or BUDGET) * frames // max(1, self.nbytes))
+        return (frames,), (_largest_chunks(self.array)[axis],), 1, rows
 
     def _rows(self, start: int, stop: int) -> pd.DataFrame:
         import pandas as pd
@@ -170,6 +191,10 @@ class Wide:
             table.insert(0, columns[1], self.times[start:stop])
         table.insert(0, FRAME, self.array.get_index(FRAME)[start:stop])
         return table
+
+
+def _largest_chunks(array: xr.DataArray) -> tuple[int, ...]:
+    return tuple(max(sizes, default=0) for sizes in array.chunks) if array.chunks else array.shape
 
 
 Table = Long | Wide

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.export.bundle import Bundle
+from minian_vc.export.computing import progress_of_dask
+from minian_vc.export.dims import FRAME
 from minian_vc.export.memory import refuse_beyond_memory
-from minian_vc.export.tables import FRAME, Long, Table, Wide
+from minian_vc.export.slicing import cheap_to_slice
+from minian_vc.export.tables import Long, Table, Wide
 from minian_vc.export.times import times_of
 from minian_vc.progress import progress
 
@@ -52,9 +57,15 @@ def table_of(bundle: Bundle, wide: bool, rate: float | None, timestamps: str | P
 
 
 def written(table: Table, path: Path) -> Iterator[pd.DataFrame]:
-    """Yield a table's blocks to whoever writes them to ``path``, and show the progress."""
-    with progress(f"Writing {path.name}", table.nbytes) as advance:
-        for block in table.blocks():
+    """Yield a table's blocks, each chunk read few times, to whoever writes them to ``path``; show the progress."""
+    array = table.array
+    reads = table.reads if array.chunks else 1
+    with contextlib.ExitStack() as stack:
+        with progress_of_dask(f"Reading {array.name}", array.nbytes):
+            scratch = path.with_name(f"{path.name}.scratch")
+            values = stack.enter_context(cheap_to_slice(array.data, reads, scratch))
+        advance = stack.enter_context(progress(f"Writing {path.name}", table.nbytes))
+        for block in replace(table, array=array.copy(data=values)).blocks():
             yield block
             advance(int(block.memory_usage(index=False).sum()))
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from minian_vc.errors import InvalidInputError, NotFoundError
 
-__all__ = ["times_of"]
+__all__ = ["COLUMNS", "times_of"]
 
-FRAME, MILLISECONDS = "Frame Number", "Time Stamp (ms)"  # the columns of a miniscope's timeStamps.csv
+COLUMNS = ("Frame Number", "Time Stamp (ms)")  # of a miniscope's timeStamps.csv
 
 
 def times_of(frames: Any, rate: float | None = None, timestamps: str | Path | None = None) -> np.ndarray[Any, Any]:
@@ -32,13 +32,13 @@ def times_of(frames: Any, rate: float | None = None, timestamps: str | Path | No
     Returns
     -------
     numpy.ndarray
-        Seconds: float64 of shape (frame,), strictly rising as ``frames`` do.
+        Seconds: float64 of shape (frame,), strictly rising.
 
     Raises
     ------
     InvalidInputError
-        Not exactly one of the two is given, the rate is not positive, or the file is not of these kinds, lacks a frame
-        or does not rise.
+        Not exactly one of the two is given; the rate is not positive, or the frames do not rise; or the file is not of
+        these kinds, lacks a frame or does not rise.
     NotFoundError
         There is no such file.
     """
@@ -52,7 +52,13 @@ def times_of(frames: Any, rate: float | None = None, timestamps: str | Path | No
             raise InvalidInputError(
                 f"The frames are no numbers ({frames.dtype}): a rate gives no times.", "Nothing was written."
             )
-        return np.asarray(frames / rate, dtype=float)
+        times = np.asarray(frames / rate, dtype=float)
+        if not np.all(np.diff(times) > 0):
+            raise InvalidInputError(
+                "The labels along frame do not rise: a rate gives no times in order.",
+                "Nothing was written. Times are for frames in the order of the recording, each once.",
+            )
+        return times
     path = Path(str(timestamps))
     known = _recorded(path, frames)
     missing = [frame for frame in frames.tolist() if frame not in known]
@@ -75,8 +81,8 @@ def _recorded(path: Path, frames: np.ndarray[Any, Any]) -> dict[Any, float]:
     rows = [row for row in csv.reader(lines) if any(map(str.strip, row))]
     header = [name.strip() for name in rows[0]] if rows else []
     try:
-        if FRAME in header and MILLISECONDS in header:
-            frame, time = header.index(FRAME), header.index(MILLISECONDS)
+        if set(COLUMNS) <= set(header):
+            frame, time = map(header.index, COLUMNS)
             return {int(row[frame]): float(row[time]) / 1000 for row in rows[1:]}
         seconds = [float(value) for (value,) in rows]
     except (ValueError, IndexError):
@@ -85,5 +91,5 @@ def _recorded(path: Path, frames: np.ndarray[Any, Any]) -> dict[Any, float]:
 
 
 def _unfit(path: Path, what: str) -> InvalidInputError:
-    wanted = f"Give a CSV file with the columns {FRAME!r} and {MILLISECONDS!r}, or one number of seconds per line."
+    wanted = f"Give a CSV file with the columns {COLUMNS[0]!r} and {COLUMNS[1]!r}, or one number of seconds per line."
     return InvalidInputError(f"{path} {what}.", f"Nothing was written. {wanted}")

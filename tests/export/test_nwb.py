@@ -12,6 +12,8 @@ from nwb_making import OPTIONAL, VALUES, as_image, final, stored, yaml_file
 
 import minian_vc as mvc
 from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.export.bundle import Bundle
+from minian_vc.export.nwb import write
 
 pynwb = pytest.importorskip("pynwb")
 
@@ -152,6 +154,26 @@ def test_even_timestamps_are_a_rate(done: mvc.Dataset, tmp_path: Path):
         assert series.rate == pytest.approx(25)
 
 
+def by_hand(frames: list[int], folder: Path, **dims: tuple[str, ...]) -> Path:
+    """Write arrays of these dims, whatever MiniAn's are."""
+    dims = {"A": ("unit_id", "height", "width"), "C": ("unit_id", "frame")} | dims
+    labels = {"unit_id": [3, 5], "frame": frames, "height": [0, 1], "width": [0, 1, 2], "animal": ["a", "b"]}
+    arrays = {name: (each, np.ones([len(labels[dim]) for dim in each])) for name, each in dims.items()}
+    coords = {dim: labels[dim] for dim in {dim for each in dims.values() for dim in each}}
+    identity = {"checkpoint": "blake3:0", "tags": [], "session": "s", "animal": "a", "arrays": {}}
+    together = xr.Dataset(arrays, coords).chunk()
+    write(Bundle(together, identity), folder / "a.nwb", metadata=yaml_file(folder), rate=20.0)
+    return folder / "a.nwb"
+
+
+@pytest.mark.parametrize("frames", [[2, 1, 0, 3], [3, 2, 1, 0], [0, 1, 1, 2]], ids=["mixed", "backwards", "twice"])
+def test_frames_that_do_not_rise_are_refused(frames: list[int], tmp_path: Path):
+    """Times would not rise, with a rate as with timestamps."""
+    with pytest.raises(InvalidInputError, match="along frame do not rise"):
+        by_hand(frames, tmp_path)
+    assert list(tmp_path.glob("*.nwb")) == []
+
+
 # -- the same again, and refusals -------------------------------------------------------------
 
 
@@ -233,6 +255,32 @@ def test_text_ids_and_no_units_are_refused(done: mvc.Dataset, tmp_path: Path):
         unit_ids(footprints.assign_coords(unit_id=["a", "b"]))
     with pytest.raises(InvalidInputError, match="no units"):
         unit_ids(footprints[:0].assign_coords(unit_id=np.zeros(0, int)))
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "said"),
+    [
+        ("A", ("unit_id", "height", "width", "animal"), "A as unit_id x height x width.* unit_id x height x width x a"),
+        ("A", ("unit_id", "frame"), "A as unit_id x height x width"),
+        ("C", ("unit_id", "frame", "animal"), "C as unit_id x frame, .* unit_id x frame x animal"),
+        ("S", ("unit_id", "frame", "animal"), "S as unit_id x frame, .* unit_id x frame x animal"),
+        ("b0", ("unit_id",), "b0 as unit_id x frame, .* unit_id"),
+        ("max_proj", ("animal", "height", "width"), "max_proj as height x width, .* animal x height x width"),
+        ("max_proj", (), r"max_proj as height x width, .* \(none\)"),
+    ],
+)
+def test_other_dims_are_refused(name: str, dims: tuple[str, ...], said: str, tmp_path: Path):
+    """The array is named, with the dims that it has and those that it should have."""
+    with pytest.raises(InvalidInputError, match=f"NWB reads {said}") as raised:
+        by_hand([0, 1, 2, 3], tmp_path, **{name: dims})
+    assert "Nothing was written" in str(raised.value.hint)
+    assert list(tmp_path.glob("*.nwb")) == []
+
+
+def test_dims_in_another_order_are_minians_too(tmp_path: Path):
+    with pynwb.NWBHDF5IO(by_hand([4, 6, 8], tmp_path, C=("frame", "unit_id"), A=("width", "unit_id", "height"))) as io:
+        series = io.read().processing["ophys"]["Fluorescence"]["Denoised"]
+        assert (series.data.shape, series.starting_time, series.rate) == ((3, 2), 0.2, 10.0)
 
 
 def test_a_missing_yaml_is_said(done: mvc.Dataset, tmp_path: Path):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+import dask.array
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from minian_vc.cli.main import cli
 from minian_vc.errors import EnvironmentUnfitError, InvalidInputError, NotFoundError
 from minian_vc.export import csv_file, memory, parquet, tables
 from minian_vc.export.bundle import Bundle
+from minian_vc.export.formats import FORMATS
 
 READS_EXACTLY = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 UNITS = ["0", "1", "2", "4", "3", "7", "8", "9", "10", "11"]
@@ -159,6 +161,78 @@ def test_csv_text_is_utf_8(tmp_path: Path):
     array = xr.DataArray([[1.0], [2.0]], {"unit_id": ["é", "b,c"]}, ("unit_id", "frame"), "C")
     csv_file.write(bundle_of(array), tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_bytes() == 'unit_id,frame,C\né,0,1.0\n"b,c",0,2.0\n'.encode()
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_csv_times_have_one_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str):
+    """As values and as labels, midnights and others, one row per block; a missing one is empty."""
+    monkeypatch.setattr(tables, "BUDGET", 1)
+    hours = pd.date_range("2024-01-01", periods=6, freq="12h").to_numpy().astype(f"M8[{unit}]")
+    values = hours.copy()
+    values[1] = "NaT"
+    array = xr.DataArray(values, {"frame": hours}, ("frame",), "at")
+    end = "" if array.dtype == "M8[s]" else ".000000000"
+    texts = [f"2024-01-0{day}T{hour}:00:00{end}" for day in (1, 2, 3) for hour in ("00", "12")]
+    expected = [f"{text},{'' if i == 1 else text}" for i, text in enumerate(texts)]
+    for wide in (False, True):
+        csv_file.write(bundle_of(array), tmp_path / "out.csv", wide=wide)
+        assert (tmp_path / "out.csv").read_text().splitlines() == ["frame,at", *expected]
+        found = read_csv(tmp_path / "out.csv", parse_dates=["at", "frame"])
+        np.testing.assert_array_equal(found["at"].to_numpy(), values)
+        np.testing.assert_array_equal(found["frame"].to_numpy(), hours)
+
+
+def test_csv_durations_have_one_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whole days and others, one row per block."""
+    monkeypatch.setattr(tables, "BUDGET", 1)
+    values = np.array([0, 86_400_000_000_000, 86_400_000_000_001, "NaT"], "m8[ns]")
+    csv_file.write(bundle_of(xr.DataArray(values, dims="frame", name="after")), tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines == ["frame,after", "0,P0DT0H0M0S", "1,P1DT0H0M0S", "2,P1DT0H0M0.000000001S", "3,"]
+    np.testing.assert_array_equal(pd.to_timedelta(read_csv(tmp_path / "out.csv")["after"]).to_numpy(), values)
+
+
+# -- across the chunks ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("chunks", [(16, 256), (16, 64), (1, 256)], ids=["one", "by frames", "by unit"])
+def test_each_chunk_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, wide: bool, chunks: tuple[int, int]
+):
+    """Of many blocks each would need it anew; the file that spares it is gone afterwards."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(tables, "BUDGET", 24 * 256 if not wide else 17 * 8 * 8)
+    reads = []
+
+    def noted(values: np.ndarray) -> np.ndarray:
+        if values.size:
+            reads.append(values.shape)
+        return values
+
+    values = np.random.default_rng(4).standard_normal((16, 256))
+    lazy = dask.array.from_array(values, chunks=chunks).map_blocks(noted, dtype="f8", meta=np.empty((0, 0)))
+    array = xr.DataArray(lazy, {"unit_id": np.arange(16) * 3}, ("unit_id", "frame"), "C")
+    FORMATS[form].write(bundle_of(array), tmp_path / "out", wide=wide)
+    assert len(reads) == values.size // (chunks[0] * chunks[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    FORMATS[form].write(bundle_of(array.copy(data=values)), tmp_path / "other", wide=wide)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_no_file_is_filled_where_blocks_follow_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nor of Python objects, which no file can be a map of, nor of what is in memory."""
+    monkeypatch.setattr(tables, "BUDGET", 24 * 256)
+    monkeypatch.setattr("minian_vc.export.slicing.fill", lambda *_: pytest.fail("a file was filled"))
+    values = np.arange(16.0 * 256).reshape(16, 256)
+    for data in (
+        dask.array.from_array(values, chunks=(1, 256)),
+        dask.array.from_array(values.astype(str).astype(object), chunks=(16, 256)),
+        values,
+    ):
+        csv_file.write(bundle_of(xr.DataArray(data, dims=("unit_id", "frame"), name="C")), tmp_path / "out.csv")
+        assert len((tmp_path / "out.csv").read_text().splitlines()) == values.size + 1
 
 
 # -- Parquet ----------------------------------------------------------------------------------

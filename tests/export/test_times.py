@@ -25,6 +25,17 @@ def test_a_rate_of_frames_that_are_text_is_refused() -> None:
         times_of(np.array(["a", "b"]), 20.0)
 
 
+@pytest.mark.parametrize(
+    "frames",
+    [[2, 1, 0, 3], np.array([3, 2, 1, 0], "u2"), [0, 1, 1], [0, np.nan, 2]],
+    ids=["mixed", "back", "twice", "NaN"],
+)
+def test_a_rate_of_frames_that_do_not_rise_is_refused(frames: list[float]) -> None:
+    """As with timestamps: out of order, backwards, one of them twice, one without a number."""
+    with pytest.raises(InvalidInputError, match="along frame do not rise"):
+        times_of(frames, 20.0)
+
+
 def test_a_rate_counts_the_recordings_frames():
     """Labels are kept where the recording was cut or downsampled: so are the times."""
     np.testing.assert_array_equal(times_of([10, 12, 14], rate=20.0), [0.5, 0.6, 0.7])

@@ -14,9 +14,9 @@ from minian_vc.export.times import times_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["TRACES", "add_traces", "timing"]
+__all__ = ["SERIES", "add_traces", "timing"]
 
-TRACES = {  # MiniAn's name: the series', and what it is
+SERIES = {  # MiniAn's name: the series', and what it is
     "C": ("Denoised", "Calcium traces (C), denoised by MiniAn."),
     "S": ("Deconvolved", "Deconvolved activity (S)."),
     "b0": ("Baseline", "The baseline of each unit's calcium trace (b0)."),
@@ -34,7 +34,7 @@ def timing(frames: Any, rate: float | None, timestamps: str | Path | None) -> di
     rate : float, optional
         Frames of the recording per second.
     timestamps : str or Path, optional
-        A file; see :func:`~minian_vc.export.times.times_of`.
+        A file; see :func:`~minian_vc.export.times.times_of`, also for what is raised.
     """
     times = times_of(frames, rate, timestamps)
     steps = np.diff(frames if rate is not None else np.round(times, DECIMALS + 3))
@@ -72,7 +72,7 @@ def add_traces(
         region=list(range(together.sizes["unit_id"])), description="All units, as in the table."
     )
     first = None
-    for name, (title, what) in TRACES.items():
+    for name, (title, what) in SERIES.items():
         if name not in together:
             continue
         times = {"timestamps": first} if first is not None and "timestamps" in when else when  # kept once

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from minian_vc.errors import InvalidInputError
 from minian_vc.export.bundle import Bundle
+from minian_vc.export.dims import refuse_other_dims
 from minian_vc.export.formats import FORMATS
 from minian_vc.export.nwb.metadata import read_metadata
 from minian_vc.export.nwb.segmentation import MASKS, fill_pixel_masks, segmentation, unit_ids
 from minian_vc.export.nwb.session import new_file, new_plane
-from minian_vc.export.nwb.traces import TRACES, add_traces, timing
+from minian_vc.export.nwb.traces import SERIES, add_traces, timing
 from minian_vc.progress import progress
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def write(
     EnvironmentUnfitError
         pynwb or PyYAML is not installed.
     InvalidInputError
-        ``A`` or the traces are missing, a required field of the YAML is empty, or a value cannot be.
+        ``A`` or the traces are missing, an array has not MiniAn's dims, a required field of the YAML is empty, frames
+        or times do not rise, or a value cannot be.
     NotFoundError
         There is no such YAML or file of timestamps.
     """
@@ -69,6 +71,7 @@ def write(
             f"{path.name} does not end in .nwb.", "Nothing was written. DANDI knows NWB files by it."
         )
     _refuse_without(bundle)
+    refuse_other_dims(bundle.together, ("A", *SERIES, "max_proj"), "NWB", "Name the others, or take another format.")
     values = read_metadata(metadata)
     rate = _rate(values, rate, timestamps)
     when = timing(bundle.together["frame"].values, rate, timestamps)
@@ -89,8 +92,8 @@ def write(
 
 def _refuse_without(bundle: Bundle) -> None:
     lacking = [] if "A" in bundle.names else ["A (the footprints)"]
-    if not set(TRACES) & set(bundle.names):
-        lacking.append(f"one of {', '.join(TRACES)} (the traces)")
+    if not set(SERIES) & set(bundle.names):
+        lacking.append(f"one of {', '.join(SERIES)} (the traces)")
     if lacking:
         raise InvalidInputError(
             f"NWB needs {' and '.join(lacking)}, and {', '.join(bundle.names)} are to go out.",
