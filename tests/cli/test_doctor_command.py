@@ -63,9 +63,6 @@ def test_the_exit_code_says_how_bad_it_is(
 ) -> None:
     """0 with information only, 1 with a warning or an error, 7 whenever the environment has an error."""
     assert run_cli("doctor", *json).code == 0
-    monkeypatch.setattr(environment, "installed", lambda: GOOD | {"zarr": "3.1.0", "minian": None})
-    assert run_cli("doctor", *json).code == FINDINGS  # a warning in the environment
-    monkeypatch.setattr(environment, "installed", lambda: GOOD)
     (lab / "mouse1/session1/minian_intermediate/figures").mkdir()
     assert run_cli("doctor", *json).code == FINDINGS  # a warning
     (lab / ".minian_vc/config.json").unlink()
@@ -133,7 +130,7 @@ def test_every_code_is_documented_with_its_severity() -> None:
     assert source.count("Finding(") == len(re.findall(r'Finding\(\s*"[a-z0-9-]+",', source))
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([a-z ]+) \|", section(), re.M)
     listed = {(code, severity) for code, severities in rows for severity in severities.split(" or ")}
-    assert made | {("zarr-writes-in-place", "error"), ("zarr-writes-in-place", "warning")} == listed
+    assert made == listed
 
 
 def test_nothing_heavy_is_imported(lab: Path) -> None:
