@@ -15,7 +15,7 @@ from conftest import tree
 from last_stage import LAST, commit_last_stage
 
 import minian_vc as mvc
-from minian_vc.errors import AlreadyExistsError, InvalidInputError
+from minian_vc.errors import InvalidInputError
 
 HAS_MINIAN = importlib.util.find_spec("minian") is not None
 
@@ -98,7 +98,7 @@ def test_exported_twice_it_is_the_same(last: mvc.Dataset, tmp_path: Path):
         last.export(f"@{LAST}", format="minian", out=tmp_path / name, force=force, neuroconv=True, rate=20)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     mvc.save_minian(last["f@latest"].rename("mine"), tmp_path / "two")
-    with pytest.raises(AlreadyExistsError, match="no export"):
+    with pytest.raises(InvalidInputError, match="is a dataset"):
         last.export(f"@{LAST}", format="minian", out=tmp_path / "two", force=True)
 
 

@@ -58,6 +58,7 @@ def test_xarray_opens_it_silently(last: mvc.Dataset, tmp_path: Path, zarr_format
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", LeftOutWarning)
+        warnings.filterwarnings("ignore", "Left out, for they are copies")
         warnings.simplefilter("ignore", DeprecationWarning)  # of zarr 2 itself
         done = last.export(f"@{LAST}", format="zarr", out=out, zarr_format=zarr_format)
         opened = xr.open_zarr(out).load()
