@@ -46,7 +46,7 @@ def times_of(frames: Any, rate: float | None = None, timestamps: str | Path | No
     if (rate is None) == (timestamps is None):
         raise InvalidInputError("Times come of a rate or of timestamps.", "Nothing was written. Give one of the two.")
     if rate is not None:
-        if not (np.isfinite(rate) and rate > 0):
+        if not (isinstance(rate, (int, float)) and np.isfinite(rate) and rate > 0):
             raise InvalidInputError(f"{rate!r} is no rate in Hz.", "Nothing was written. Give a number above 0.")
         if frames.dtype.kind not in "iuf":
             raise InvalidInputError(
@@ -59,7 +59,11 @@ def times_of(frames: Any, rate: float | None = None, timestamps: str | Path | No
                 "Nothing was written. Times are for frames in the order of the recording, each once.",
             )
         return times
-    path = Path(str(timestamps))
+    if not isinstance(timestamps, (str, Path)):
+        raise InvalidInputError(
+            f"timestamps is a {type(timestamps).__name__}, not a path.", "Nothing was written. Give a file's path."
+        )
+    path = Path(timestamps)
     known = _recorded(path, frames)
     missing = [frame for frame in frames.tolist() if frame not in known]
     if missing:

@@ -19,6 +19,13 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("given", "says"), [({"rate": "20"}, "no rate in Hz"), ({"timestamps": [0, 1]}, "not a path")])
+def test_what_is_no_rate_and_no_path_is_refused(given: dict, says: str) -> None:
+    """As text, or as the times themselves."""
+    with pytest.raises(InvalidInputError, match=says):
+        times_of(np.array([0, 1]), **given)
+
+
 def test_a_rate_of_frames_that_are_text_is_refused() -> None:
     """There is nothing to divide."""
     with pytest.raises(InvalidInputError, match="no numbers"):
