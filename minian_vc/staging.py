@@ -1,4 +1,4 @@
-"""A folder beside a dataset for a save that is not whole yet. Nothing of it ever lies in the dataset.
+"""A folder beside a dataset, or an export's place, for a save or export that is not whole yet; never in a dataset.
 
 ``<parent>/.minian_vc-saving/<host>-<process>-<random>`` belongs to one save and goes away with it. What a killed
 save left there is put in order by the next save, or whoever opens or checks a dataset beside it, on the same computer.

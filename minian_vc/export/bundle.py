@@ -15,7 +15,7 @@ from minian_vc.zarr_format import EXPORTED
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KEY", "Bundle", "identity_of", "without_provenance"]
+__all__ = ["KEY", "Bundle", "attributes_of", "identity_of", "without_provenance"]
 
 KEY = EXPORTED  # the identity's name inside an export
 
@@ -60,15 +60,12 @@ class Bundle:
     @cached_property
     def text(self) -> str:
         """The identity as JSON, the same each time; ASCII, for not every reader of every format knows more."""
-        return json.dumps(self.identity, sort_keys=True, allow_nan=False)
+        return _text(self.identity)
 
     @property
     def attributes(self) -> dict[str, str]:
         """The identity as text attributes, for formats that have some: all of it, and what people look for first."""
-        shown = {name: self.identity[name] for name in ("checkpoint", "session", "animal")}
-        if self.identity["tags"]:
-            shown["tag"] = ", ".join(self.identity["tags"])
-        return {KEY: self.text, **{name: str(value) for name, value in shown.items() if value is not None}}
+        return attributes_of(self.identity)
 
 
 def identity_of(checkpoint: Checkpoint, arrays: Sequence[ArrayVersion], dataset: str) -> dict[str, Any]:
@@ -97,9 +94,21 @@ def identity_of(checkpoint: Checkpoint, arrays: Sequence[ArrayVersion], dataset:
     }
 
 
+def attributes_of(identity: Mapping[str, Any]) -> dict[str, str]:
+    """Return an identity as text attributes; see :attr:`Bundle.attributes`."""
+    shown = {name: identity[name] for name in ("checkpoint", "session", "animal")}
+    if identity.get("tags"):
+        shown["tag"] = ", ".join(identity["tags"])
+    return {KEY: _text(identity), **{name: str(value) for name, value in shown.items() if value is not None}}
+
+
 def without_provenance(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return an identity without what tells of people and computers: author, host, folders, code."""
     return {name: value for name, value in identity.items() if name not in ("author", "provenance")}
+
+
+def _text(identity: Mapping[str, Any]) -> str:
+    return json.dumps(identity, sort_keys=True, allow_nan=False)
 
 
 def _array(array: ArrayVersion) -> dict[str, Any]:

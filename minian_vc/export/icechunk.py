@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minian_vc.catalog.queries import LogEntry
 from minian_vc.errors import AlreadyExistsError, MinianVCError
-from minian_vc.export.bundle import KEY, identity_of
+from minian_vc.export.bundle import KEY, attributes_of, identity_of
 from minian_vc.export.computing import advance_with_dask
 from minian_vc.export.icechunk_place import import_icechunk, in_our_words, storage_at
 from minian_vc.export.whole_history import ExportedHistory, WholeHistory
@@ -195,7 +195,7 @@ def _commit(
         with advance_with_dask(advance, array.nbytes):
             _write_array(session.store, array, history.open(array))
     identity = _identity(checkpoint, arrays, history.dataset.path)
-    root.attrs.put(_attributes(identity))
+    root.attrs.put(attributes_of(identity))
     metadata = _metadata(identity, history.dataset.uid)
     return session.commit(checkpoint.message, {KEY: metadata}), sum(array.nbytes for array in changed)
 
@@ -217,13 +217,6 @@ def _identity(checkpoint: Checkpoint, arrays: Sequence[ArrayVersion], dataset: s
     identity = identity_of(checkpoint, arrays, dataset)
     del identity["tags"]
     return {**identity, "without_bytes": [array.name for array in checkpoint.arrays if not array.bytes_kept]}
-
-
-def _attributes(identity: Mapping[str, Any]) -> dict[str, str]:
-    """Return the root group's attributes."""
-    shown = {name: identity[name] for name in ("checkpoint", "session", "animal")}
-    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return {KEY: text, **{name: value for name, value in shown.items() if value is not None}}
 
 
 def _metadata(identity: Mapping[str, Any], dataset_id: str) -> dict[str, Any]:

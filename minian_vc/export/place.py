@@ -14,13 +14,7 @@ from minian_vc.swap import put_in_place
 
 __all__ = ["put_beside", "refuse_place", "refuse_surroundings", "sidecar"]
 
-FILES = (
-    ".zattrs",
-    ".zgroup",
-    ".zmetadata",
-    "zarr.json",
-    "timeStamps.csv",
-)  # beside arrays
+FILES = (".zattrs", ".zgroup", ".zmetadata", "zarr.json", "timeStamps.csv")  # of an exported folder, beside arrays
 LITTLE = 1 << 20  # bytes below which a disk is full
 
 

@@ -63,7 +63,7 @@ def _refuse_old_zarr() -> None:
     if int(installed.partition(".")[0]) < 3:
         raise EnvironmentUnfitError(
             f"zarr {installed} is installed, which cannot write zarr format 3.",
-            'Nothing was written. Give --zarr-format 2 (zarr_format=2), or pip install "zarr>=3.1" where no MiniAn is.',
+            'Nothing was written. Give --zarr-format 2 (zarr_format=2), or pip install "zarr>=3.1.3" without MiniAn.',
         )
 
 
