@@ -68,7 +68,7 @@ def write(history: WholeHistory, location: str, *, endpoint_url: str | None = No
     DamagedError
         Stored bytes are not what was recorded; the checkpoints before are there.
     EnvironmentUnfitError
-        icechunk is missing, or zarr is older than 3.1.
+        icechunk is missing, or zarr is older than 3.1.3.
     InvalidInputError
         The location cannot be meant.
     StorageError

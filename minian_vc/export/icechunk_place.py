@@ -32,7 +32,7 @@ if sys.platform != "win32":
 __all__ = ["import_icechunk", "in_our_words", "storage_at"]
 
 NOTHING = "Nothing was written."
-LEAST = {"zarr": (3, 1), "icechunk": (2, 0)}
+LEAST = {"zarr": (3, 1, 3), "icechunk": (2, 0)}
 S3 = "s3://"
 
 
@@ -46,7 +46,7 @@ def import_icechunk() -> Any:
     """
     for package, least in LEAST.items():
         version = _version(package)
-        if version is None or tuple(map(int, re.findall(r"\d+", version)[:2])) < least:
+        if version is None or tuple(map(int, re.findall(r"\d+", version)[:3])) < least:
             has = "is not installed" if version is None else f"{version} is installed"
             raise EnvironmentUnfitError(
                 f"Exporting to icechunk needs {package} {'.'.join(map(str, least))} or newer; {package} {has}.",

@@ -28,10 +28,11 @@ def pretend(monkeypatch: pytest.MonkeyPatch, installed: dict[str, str | None]) -
 @pytest.mark.parametrize(
     ("installed", "said"),
     [
-        ({"zarr": "2.18.7"}, r"needs zarr 3\.1 or newer; zarr 2\.18\.7 is installed"),
-        ({"zarr": "3.0.8"}, r"needs zarr 3\.1 or newer; zarr 3\.0\.8 is installed"),
-        ({"zarr": "3.1.0", "icechunk": "1.1.21"}, r"needs icechunk 2\.0 or newer; icechunk 1\.1\.21 is installed"),
-        ({"zarr": "3.1.0", "icechunk": None}, r"needs icechunk 2\.0 or newer; icechunk is not installed"),
+        ({"zarr": "2.18.7"}, r"needs zarr 3\.1\.3 or newer; zarr 2\.18\.7 is installed"),
+        ({"zarr": "3.0.8"}, r"needs zarr 3\.1\.3 or newer; zarr 3\.0\.8 is installed"),
+        ({"zarr": "3.1.2"}, r"needs zarr 3\.1\.3 or newer; zarr 3\.1\.2 is installed"),
+        ({"zarr": "3.1.3", "icechunk": "1.1.21"}, r"needs icechunk 2\.0 or newer; icechunk 1\.1\.21 is installed"),
+        ({"zarr": "3.1.3", "icechunk": None}, r"needs icechunk 2\.0 or newer; icechunk is not installed"),
     ],
 )
 def test_an_unfit_environment_is_told(dataset: mvc.Dataset, tmp_path: Path, monkeypatch, installed, said):
