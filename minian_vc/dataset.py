@@ -13,6 +13,7 @@ from minian_vc.arrays.opening import open_array, open_together
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.chunk_specs import Chk, recall, recall_from
+from minian_vc.dataset_folders import dataset_above, datasets_below, is_dataset
 from minian_vc.diff import Diff
 from minian_vc.errors import InvalidInputError, NotFoundError, UnreadableError
 from minian_vc.export import exporting, tabular
@@ -21,7 +22,7 @@ from minian_vc.export.whole_history import ExportedHistory, export_history
 from minian_vc.looks import history as looks
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import Spec
-from minian_vc.repository import Repository, dataset_above, datasets_below, is_dataset
+from minian_vc.repository import Repository
 from minian_vc.staging import put_in_order
 from minian_vc.text import in_brackets
 from minian_vc.units import UnitsEntry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from minian_vc.arrays.netcdf_mirror import mirror
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.config import Config
+from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset
 from minian_vc.environment import user_and_host
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.history import History, open_history
@@ -27,25 +27,13 @@ from minian_vc.operations import OperationLog
 from minian_vc.swap import recover
 from minian_vc.text import short
 from minian_vc.working_folder import WorkingFolder
-from minian_vc.zarr_format import EXPORTED, is_zarr, stem
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "FOLDER",
-    "Repository",
-    "dataset_above",
-    "datasets_below",
-    "is_array_folder",
-    "is_dataset",
-    "is_export",
-    "pruned_error",
-]
+__all__ = ["FOLDER", "Repository", "pruned_error"]
 
-FOLDER = ".minian_vc"
 MIN_PREFIX = 4
-SEARCH_DEPTH = 5
 
 
 class Repository:
@@ -323,63 +311,3 @@ def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:
         f"Checkpoint {short(checkpoint_id)} was pruned on {pruned_at[:10]}: its arrays are gone.",
         "See what is there: minian-vc log",
     )
-
-
-def is_dataset(folder: Path) -> bool:
-    """Tell whether a folder holds array folders, and is none itself, nor an export of several arrays."""
-    if is_export(folder) or is_array_folder(folder):
-        return False
-    try:
-        return any(is_array_folder(entry) for entry in folder.iterdir() if entry.is_dir())
-    except OSError:
-        return False
-
-
-def is_array_folder(folder: Path) -> bool:
-    """Tell whether a folder is called as an array's, or is a zarr array or a group with arrays directly in it.
-
-    What an export made of several arrays is none: it may lie beside datasets.
-    """
-    if is_export(folder) and not (folder / stem(folder.name)).is_dir():
-        return False
-    if folder.suffix == ".zarr":
-        return True
-    files = {path.relative_to(folder).as_posix() for pattern in ("*", "*/.zarray") for path in folder.glob(pattern)}
-    return is_zarr(files)
-
-
-def is_export(folder: Path) -> bool:
-    """Tell whether a zarr group says of itself that an export wrote it."""
-    for name in (".zattrs", "zarr.json"):
-        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-            document = json.loads((folder / name).read_bytes())
-            if EXPORTED in document or EXPORTED in document.get("attributes", {}):
-                return True
-    return False
-
-
-def dataset_above(folder: Path) -> Path | None:
-    """Return the dataset that a folder lies in, at any depth: one with an array as MiniAn lays it out."""
-    for parent in folder.parents:
-        if parent.suffix == ".zarr":
-            return parent.parent
-        try:
-            if any((array / array.stem).is_dir() for array in parent.glob("*.zarr")):
-                return parent
-        except OSError:  # not ours to look into
-            continue
-    return None
-
-
-def datasets_below(folder: Path, depth: int = SEARCH_DEPTH) -> Iterator[Path]:
-    """Yield the datasets at or below a folder, a few levels deep."""
-    if is_dataset(folder):
-        yield folder
-    elif depth:
-        try:
-            below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-        except OSError:
-            return
-        for path in below:
-            if path.name != FOLDER and not path.name.startswith("."):
-                yield from datasets_below(path, depth - 1)

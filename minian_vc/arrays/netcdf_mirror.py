@@ -18,7 +18,6 @@ from minian_vc.arrays.encoding import encode
 from minian_vc.arrays.writing import write_group
 from minian_vc.errors import BusyError, EnvironmentUnfitError, UnreadableError
 from minian_vc.names import check_array_name
-from minian_vc.progress import progress
 from minian_vc.swap import put_in_place
 
 if TYPE_CHECKING:
@@ -107,12 +106,11 @@ def _read(note: Path) -> dict[str, int] | None:
 
 
 def _lay_out(source: Path, staged: Path) -> None:
-    with _opened(source) as opened, progress(f"Reading {source.name}", opened.nbytes) as advance:
+    with _opened(source) as opened:
         for name, variable in opened.data_vars.items():
             folder = staged / "arrays" / f"{check_array_name(str(name))}.zarr"
             group = encode(_cut(variable), {}, None)
             write_group((group.array, *group.coordinates), group.attributes, folder)
-            advance(variable.nbytes)
 
 
 def _opened(source: Path) -> xr.Dataset:

@@ -9,8 +9,8 @@ import click
 
 from minian_vc.cli.output import as_json, print_json
 from minian_vc.cli.targets import current_folder, find_dataset
+from minian_vc.dataset_folders import is_dataset
 from minian_vc.errors import InvalidInputError, NotFoundError
-from minian_vc.repository import is_dataset
 from minian_vc.verbs.check import PATTERN, check_folder
 from minian_vc.verbs.check import check as check_paths
 from minian_vc.verbs.report import CheckReport

@@ -18,8 +18,9 @@ from minian_vc.cli.targets import (
     find_dataset,
     find_repository,
 )
+from minian_vc.dataset_folders import datasets_below
 from minian_vc.errors import InvalidInputError
-from minian_vc.repository import Repository, datasets_below
+from minian_vc.repository import Repository
 from minian_vc.text import in_brackets, read_value
 from minian_vc.verbs.commit import Request
 

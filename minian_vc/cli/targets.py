@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from minian_vc.dataset import Dataset, open_dataset
+from minian_vc.dataset_folders import datasets_below, is_dataset
 from minian_vc.errors import InvalidInputError, NotFoundError
-from minian_vc.repository import Repository, datasets_below, is_dataset
+from minian_vc.repository import Repository
 
 __all__ = ["current_folder", "dataset_argument", "dataset_option", "find_dataset", "find_repository"]
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset
 from minian_vc.doctor import environment, filesystem, leftovers, repository
 from minian_vc.doctor.filesystem import FileSystem
 from minian_vc.doctor.guard import guarded, is_folder
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.findings import Finding
-from minian_vc.repository import FOLDER, dataset_above, is_dataset
 
 __all__ = ["Diagnosis", "Part", "examine"]
 

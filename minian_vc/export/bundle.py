@@ -52,7 +52,7 @@ class Bundle:
         """
         if len(self.names) > 1:
             raise InvalidInputError(
-                f"One array is needed, and there are {', '.join(self.names)}.",
+                f"A table or npy file holds one array, and {', '.join(self.names)} are to go out.",
                 f"Nothing was written. Name one of them, as in {self.names[0]}@REV",
             )
         return self.together[self.names[0]]

@@ -86,11 +86,6 @@ def export(
     chosen = bundle(repository, dataset, found, form)
     if not provenance:
         chosen = replace(chosen, identity=without_provenance(chosen.identity))
-    if form.one_array and len(chosen.names) > 1:
-        raise InvalidInputError(
-            f"The format {form.name} holds one array, and {', '.join(chosen.names)} are to go out.",
-            f"Nothing was written. Name one of them, as in {chosen.names[0]}@REV",
-        )
     with put_beside(out, refuse) as staged:
         form.write(chosen, staged, **options)
         if form.sidecar:

@@ -28,8 +28,6 @@ class Format:
         The module of this package whose ``write(bundle, path, *, option=…)`` writes it.
     folder : bool
         It is a folder, else a file.
-    one_array : bool
-        It holds one array, else any number.
     sidecar : bool
         It has no place for the identity: that lies in a file beside it.
     history : bool
@@ -46,7 +44,6 @@ class Format:
     name: str
     module: str
     folder: bool = False
-    one_array: bool = False
     sidecar: bool = False
     history: bool = False
     extra: str | None = None
@@ -126,9 +123,9 @@ FORMATS = {
     each.name: each
     for each in (
         Format("netcdf", "netcdf", extra="netcdf"),
-        Format("csv", "csv_file", one_array=True, sidecar=True),
-        Format("parquet", "parquet", one_array=True, extra="parquet"),
-        Format("npy", "npy", one_array=True, sidecar=True),
+        Format("csv", "csv_file", sidecar=True),
+        Format("parquet", "parquet", extra="parquet"),
+        Format("npy", "npy", sidecar=True),
         Format("npz", "npz"),
         Format("mat", "mat", extra="mat"),
         Format("zarr", "zarr_group", folder=True),

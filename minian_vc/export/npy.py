@@ -36,7 +36,7 @@ def write(bundle: Bundle, path: Path) -> None:
     StorageError
         It does not fit on the disk.
     """
-    (array,) = lazy_arrays(bundle).values()
+    array = lazy_arrays(bundle)[str(bundle.only.name)]
     with progress_of_dask(f"Writing {path.name}", array.nbytes):
         fill(array, path)
 

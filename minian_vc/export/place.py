@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minian_vc import durable
+from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset, is_export
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
-from minian_vc.repository import FOLDER, dataset_above, is_dataset, is_export
 from minian_vc.staging import drop_stage, make_stage, new_stage
 from minian_vc.swap import put_in_place
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from minian_vc.audit import Audit, SessionFacts, audit, audit_sessions
 from minian_vc.audit.model import listed, quoted, worst_grade
 from minian_vc.catalog.queries import DatasetRow
+from minian_vc.dataset_folders import datasets_below, is_array_folder, is_dataset, is_export
 from minian_vc.errors import InvalidInputError, NotFoundError
 from minian_vc.facts import ArrayFacts, DatasetFacts
 from minian_vc.findings import Finding, worst_first
@@ -27,7 +28,7 @@ from minian_vc.inspection import (
 from minian_vc.model import ArrayVersion
 from minian_vc.prediction import Bundle, Fails, Outcome, Unsure, predict_dict, predict_merge, predict_sessions
 from minian_vc.prediction.concatenating import key_of
-from minian_vc.repository import Repository, datasets_below, is_array_folder, is_dataset, is_export
+from minian_vc.repository import Repository
 from minian_vc.staging import put_in_order
 from minian_vc.verbs.known_history import history_of, known_history
 from minian_vc.verbs.report import CheckReport

@@ -12,11 +12,12 @@ from typing import Self
 from minian_vc import durable
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
+from minian_vc.dataset_folders import dataset_above, is_dataset
 from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import check_array_name
 from minian_vc.provenance import gather
-from minian_vc.repository import Repository, dataset_above, is_dataset
+from minian_vc.repository import Repository
 from minian_vc.swap import UnfinishedSwapError, put_in_place, set_aside
 from minian_vc.verbs.commit import Request, commit
 from minian_vc.verbs.compare import digest_of_reading, read_without_keeping

@@ -365,7 +365,7 @@ def test_wide_of_footprints_is_refused(history: mvc.Dataset, tmp_path: Path, for
     assert list(tmp_path.glob("*out*")) == []
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("form", ["csv", "parquet", "npy"])
 def test_a_table_holds_one_array(history: mvc.Dataset, tmp_path: Path, form: str):
     with pytest.raises(InvalidInputError, match="holds one array"):
         history.export(f"A@{TAG}", f"C@{TAG}", format=form, out=tmp_path / "out")

@@ -17,8 +17,8 @@ from last_stage import LAST, commit_last_stage
 
 import minian_vc as mvc
 from minian_vc.arrays.opening import LeftOutWarning
+from minian_vc.dataset_folders import datasets_below
 from minian_vc.errors import EnvironmentUnfitError, InvalidInputError
-from minian_vc.repository import datasets_below
 
 ZARR_3 = int(importlib.metadata.version("zarr").split(".")[0]) >= 3
 XARRAY_OPENS = ZARR_3 or tuple(map(int, xr.__version__.split(".")[:2])) < (2026, 9)
