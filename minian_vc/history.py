@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from sqlalchemy import Connection
 
 from minian_vc.arrays.reading import decode
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.record import CoordinateValues, apply, set_coordinate_values
+from minian_vc.catalog.recorded import recorded_operations
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, digest_of, timestamp
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
+from minian_vc.timeline import Timeline
 
 __all__ = ["Decoded", "History", "open_history"]
 
@@ -27,25 +30,53 @@ class History:
         self._operations = operations
         self._objects = objects
         self._decoded: Decoded = {}
+        self._gone: Collection[str] = ()  # checkpoints that are undone or pruned in the end
         self._unread: set[str] = set()  # coordinates, by their files, whose values are to be read from a later array
 
     def catch_up(self) -> None:
         """Apply operations the catalog does not know: of a writer that died, or all of them to a new catalog."""
         coming = list(self._operations.after(*queries.last_operation(self.connection)))
-        pruned = {operation.checkpoint for operation, _ in coming if operation.action == "prune"}
+        if not coming:
+            return
+        timeline = Timeline.of([*recorded_operations(self.connection), *(operation for operation, _ in coming)])
+        self._gone = timeline.dropped.keys()
         for operation, digest in coming:
-            checkpoint = Checkpoint.from_document(self._objects.read("checkpoints", operation.checkpoint))
-            gone = checkpoint.id in pruned
-            apply(self.connection, operation, digest, checkpoint, self._leave_unread if gone else self._read_values)
-            if not gone:
-                self._read_late(checkpoint)
+            apply(self.connection, operation, digest, self.read_checkpoint, self._read_values)
+        for checkpoint_id in timeline.live if self._unread else ():
+            self._read_late(self.read_checkpoint(checkpoint_id))
+
+    def timeline(self) -> Timeline:
+        """Return what the operations that the catalog knows amount to."""
+        return Timeline.of(recorded_operations(self.connection))
+
+    def read_checkpoint(self, checkpoint_id: str) -> Checkpoint:
+        """Read a checkpoint from its document, whose digest is checked."""
+        return Checkpoint.from_document(self._objects.read("checkpoints", checkpoint_id))
 
     def append(
-        self, action: str, path: str, checkpoint: Checkpoint, tag: str | None, decoded: Decoded | None = None
-    ) -> None:
+        self,
+        action: str,
+        path: str,
+        checkpoint: Checkpoint,
+        tag: str | None = None,
+        decoded: Decoded | None = None,
+        **more: Any,
+    ) -> int:
         """Record an operation on a dataset: rows, then its document; the end of the block commits the rows.
 
-        ``decoded`` holds coordinates that the caller has decoded already, by the digest of their files.
+        Parameters
+        ----------
+        action, path, checkpoint, tag
+            As in :class:`Operation`.
+        decoded : mapping, optional
+            Coordinates that the caller has decoded already, by the digest of their files.
+        **more
+            The other fields of an operation, where they say something.
+
+        Returns
+        -------
+        int
+            The operation's number.
         """
         self._decoded = decoded or {}
         sequence, previous = queries.last_operation(self.connection)
@@ -58,26 +89,31 @@ class History:
             checkpoint=checkpoint.id,
             tag=tag,
             created_at=checkpoint.created_at if action == "commit" else timestamp(),
+            **more,
         )
         digest = digest_of(operation.to_document())
-        apply(self.connection, operation, digest, checkpoint, self._read_values)  # what fails must fail before
+        # what fails must fail before
+        apply(self.connection, operation, digest, self.read_checkpoint, self._read_values)
         self._operations.publish(operation)
-
-    def _leave_unread(self, _: ArrayVersion, coordinate: Coordinate) -> None:
-        """Stand in for the values of a coordinate of a checkpoint whose objects were removed since."""
-        self._unread.add(coordinate.files)
+        return operation.sequence
 
     def _read_late(self, checkpoint: Checkpoint) -> None:
-        """Read what could not be read from a pruned checkpoint and is in this one too."""
-        for array in checkpoint.arrays if self._unread else ():
+        """Read what could not be read from a checkpoint that is gone, and is in this one too."""
+        for array in checkpoint.arrays:
             for coordinate in array.coordinates:
                 if coordinate.files in self._unread:
-                    set_coordinate_values(self.connection, coordinate.files, self._read_values(array, coordinate))
+                    set_coordinate_values(self.connection, coordinate.files, self._decode(array, coordinate))
                     self._unread.remove(coordinate.files)
 
-    def _read_values(self, array: ArrayVersion, coordinate: Coordinate) -> CoordinateValues:
+    def _read_values(self, checkpoint: Checkpoint, array: ArrayVersion, coordinate: Coordinate) -> CoordinateValues:
+        if checkpoint.id in self._gone:  # its objects may be removed
+            self._unread.add(coordinate.files)
+            return None
         if coordinate.files in self._decoded:
             return self._decoded[coordinate.files][1]
+        return self._decode(array, coordinate)
+
+    def _decode(self, array: ArrayVersion, coordinate: Coordinate) -> CoordinateValues:
         parent = array.variable.rpartition("/")[0]
         files = StoredFiles(self._objects.folder, array.manifest)
         return decode(files, f"{parent}/{coordinate.name}".lstrip("/"))[1]

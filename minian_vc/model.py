@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 PREFIX = "blake3:"
-ACTIONS = ("commit", "tag", "prune", "sweep")
+ACTIONS = ("commit", "tag", "restore", "prune", "undo", "sweep")
 DOCUMENT_VERSION = 1
 
 
@@ -250,9 +250,13 @@ class Checkpoint:
 class Operation:
     """One step of a repository's history, one of :data:`ACTIONS`.
 
-    A checkpoint is recorded (``commit``), given a tag (``tag``) or dropped (``prune``). ``sweep`` says that objects
-    without a reference were removed, and names the dataset's latest checkpoint. Operations are numbered from 1 and each
-    names the digest of the one before. ``path`` is the dataset's folder then, relative to the repository's root.
+    A checkpoint is recorded (``commit``), given a tag (``tag``), brought back (``restore``) or dropped (``prune``).
+    ``undo`` takes back the group of operations that ``undoes`` numbers, and ``sweep`` says that objects without a
+    reference were removed; both name the dataset's latest checkpoint, or one that is concerned. Operations are numbered
+    from 1 and each names the digest of the one before. ``path`` is the dataset's folder then, relative to the
+    repository's root. What one command did has one ``group``, the number of its first operation. ``before`` is the
+    digest of a checkpoint document with the arrays that the working folder held before it was changed; ``what`` says
+    in words what was asked for.
     """
 
     sequence: int
@@ -263,17 +267,28 @@ class Operation:
     checkpoint: str
     tag: str | None
     created_at: str
+    group: int = 0
+    undoes: int | None = None
+    before: str | None = None
+    what: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.sequence)
 
     def to_document(self) -> bytes:
-        """Return the canonical document."""
-        return to_document("operation", _as_json(self))
+        """Return the canonical document; of what the format got later, only what says something."""
+        body = _as_json(self)
+        silent = {name for name in _LATER if body[name] is None} | ({"group"} if self.group == self.sequence else set())
+        return to_document("operation", {name: value for name, value in body.items() if name not in silent})
 
     @classmethod
     def from_document(cls, content: bytes) -> Self:
         """Read an operation document."""
         document = parse_document(content, "operation")
         try:
-            operation = cls(**{f.name: document[f.name] for f in fields(cls)})
+            body = {f.name: document[f.name] for f in fields(cls) if f.name in document or f.name not in _LATER}
+            operation = cls(**body)
         except KeyError as error:
             raise DamagedError(f"An operation document lacks {error}.") from error
         if operation.action not in ACTIONS:
@@ -282,6 +297,9 @@ class Operation:
                 "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
             )
         return operation
+
+
+_LATER = ("group", "undoes", "before", "what")
 
 
 def _as_json(value: Any) -> dict[str, Any]:

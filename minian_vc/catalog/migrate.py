@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 __all__ = ["HEAD", "is_known", "migrations_folder", "upgrade"]
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def migrations_folder() -> Path:

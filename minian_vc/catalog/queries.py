@@ -39,6 +39,7 @@ __all__ = [
     "find_arrays",
     "last_operation",
     "log",
+    "next_sequence",
     "parent_of",
     "pruned_at",
     "pruned_since",
@@ -89,6 +90,12 @@ def last_operation(connection: Connection) -> tuple[int, str | None]:
     newest = select(operation.c.sequence, operation.c.digest).order_by(operation.c.sequence.desc()).limit(1)
     row = connection.execute(newest).first()
     return (row.sequence, row.digest) if row else (0, None)
+
+
+def next_sequence(connection: Connection, uid: str) -> int:
+    """Return the number of a dataset's next checkpoint; numbers of those that are gone are not given again."""
+    numbers = select(func.max(checkpoint.c.sequence)).join(dataset).where(dataset.c.uid == uid)
+    return (connection.scalar(numbers) or 0) + 1
 
 
 def datasets(connection: Connection) -> list[DatasetRow]:

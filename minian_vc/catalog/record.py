@@ -7,18 +7,25 @@ A new checkpoint, one rolled forward after a crash and one replayed into a fresh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from minian_vc.catalog import schema
-from minian_vc.catalog.removal import remove_checkpoint
+from minian_vc.catalog.recorded import recorded_operations
+from minian_vc.catalog.removal import hide_checkpoint, let_follow
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, canonical_json, digest_of
+from minian_vc.timeline import Timeline
 
 __all__ = ["CoordinateValues", "apply", "set_coordinate_values", "values_digest"]
 
 CoordinateValues = list[Any] | str | int | float | bool | None
-ReadValues = Callable[[ArrayVersion, Coordinate], CoordinateValues]
+ReadValues = Callable[[Checkpoint, ArrayVersion, Coordinate], CoordinateValues]
+ReadCoordinate = Callable[[Coordinate], CoordinateValues]
+ReadCheckpoint = Callable[[str], Checkpoint]
+
+_GROUPING = ("undoes", "before", "what")
 
 
 def values_digest(dtype: str, shape: tuple[int, ...], values: CoordinateValues) -> str:
@@ -30,7 +37,7 @@ def apply(
     connection: Connection,
     operation: Operation,
     digest: str,
-    checkpoint: Checkpoint,
+    read_checkpoint: ReadCheckpoint,
     read_values: ReadValues,
 ) -> None:
     """Bring the catalog from the state before an operation to the state after it.
@@ -41,31 +48,68 @@ def apply(
         An open write transaction.
     operation, digest : Operation, str
         The operation and the digest of its document.
-    checkpoint : Checkpoint
-        The checkpoint that it names.
+    read_checkpoint : callable
+        Returns the checkpoint of an id.
     read_values : callable
-        Decodes a coordinate's values; called once per coordinate that is not in the catalog.
+        Decodes the values of a coordinate of an array version of a checkpoint; called once per coordinate that is not
+        in the catalog.
     """
     dataset_id = _dataset(connection, operation)
-    if operation.action == "commit":
-        _checkpoint(connection, dataset_id, checkpoint, read_values)
-        head = update(schema.dataset).where(schema.dataset.c.id == dataset_id)
-        connection.execute(head.values(latest=checkpoint.id))
+    if operation.action == "undo":
+        _undo(connection, dataset_id, operation, read_checkpoint, read_values)
+    elif operation.action == "commit":
+        _show(connection, dataset_id, read_checkpoint(operation.checkpoint), read_values)
     elif operation.action == "prune":
-        remove_checkpoint(connection, operation.checkpoint, operation.created_at)
-    checkpoint_id = connection.scalar(_where(schema.checkpoint, "digest", operation.checkpoint))
-    common = {"dataset_id": dataset_id, "checkpoint_id": checkpoint_id, "created_at": operation.created_at}
+        hide_checkpoint(connection, operation.checkpoint, operation.created_at)
     if operation.tag is not None:
-        taken = (schema.tag.c.dataset_id == dataset_id) & (schema.tag.c.name == operation.tag)
-        connection.execute(delete(schema.tag).where(taken))  # a tag that moves on
-        connection.execute(insert(schema.tag).values(name=operation.tag, **common))
-    entry = {
-        "sequence": operation.sequence,
-        "digest": digest,
-        "action": operation.action,
-        "tag": operation.tag,
-    }
-    connection.execute(insert(schema.operation).values(**entry, **common))
+        _give(connection, dataset_id, operation.tag, operation)
+    entry = {name: getattr(operation, name) for name in ("sequence", "action", "tag", "created_at", *_GROUPING)}
+    entry |= {"digest": digest, "group_sequence": operation.group, "dataset_id": dataset_id}
+    entry["checkpoint_id"] = connection.scalar(_where(schema.checkpoint, "digest", operation.checkpoint))
+    connection.execute(insert(schema.operation).values(**entry))
+
+
+def _undo(
+    connection: Connection,
+    dataset_id: int,
+    operation: Operation,
+    read_checkpoint: ReadCheckpoint,
+    read_values: ReadValues,
+) -> None:
+    """Take back what some operations did, or bring it back."""
+    timeline = Timeline.of([*recorded_operations(connection), operation])
+    effects, forward = timeline.effect(operation)
+    for each in effects:
+        if (each.action, forward) in (("commit", True), ("prune", False)):
+            _show(connection, dataset_id, read_checkpoint(each.checkpoint), read_values)
+        elif each.action in ("commit", "prune"):
+            hide_checkpoint(connection, each.checkpoint, operation.created_at)
+    for tag in {each.tag: None for each in effects if each.tag is not None}:
+        _give(connection, dataset_id, tag, timeline.owner_of_tag(operation.dataset, tag))
+
+
+def _show(connection: Connection, dataset_id: int, checkpoint: Checkpoint, read_values: ReadValues) -> None:
+    """Make a checkpoint's rows, or those that it lost when it was hidden."""
+    table = schema.checkpoint
+    found = connection.scalar(_where(table, "digest", checkpoint.id))
+    checkpoint_id = _checkpoint(connection, dataset_id, checkpoint) if found is None else int(found)
+    connection.execute(update(table).where(table.c.id == checkpoint_id).values(pruned_at=None))
+    for array in checkpoint.arrays:
+        array_id = _array_version(connection, array, partial(read_values, checkpoint, array))
+        link = {"checkpoint_id": checkpoint_id, "array_version_id": array_id}
+        connection.execute(insert(schema.checkpoint_array).values(link))
+    for sequence in (checkpoint.sequence, checkpoint.sequence + 1):
+        let_follow(connection, dataset_id, sequence)
+
+
+def _give(connection: Connection, dataset_id: int, name: str, owner: Operation | None) -> None:
+    """Give a tag to the checkpoint of an operation, or to none."""
+    taken = (schema.tag.c.dataset_id == dataset_id) & (schema.tag.c.name == name)
+    connection.execute(delete(schema.tag).where(taken))
+    if owner is not None:
+        row = {"dataset_id": dataset_id, "name": name, "created_at": owner.created_at}
+        row["checkpoint_id"] = connection.scalar(_where(schema.checkpoint, "digest", owner.checkpoint))
+        connection.execute(insert(schema.tag).values(row))
 
 
 def set_coordinate_values(connection: Connection, files: str, values: CoordinateValues) -> None:
@@ -100,25 +144,13 @@ def _dataset(connection: Connection, operation: Operation) -> int:
     return int(found)
 
 
-def _checkpoint(connection: Connection, dataset_id: int, checkpoint: Checkpoint, read_values: ReadValues) -> None:
-    row = {
-        "digest": checkpoint.id,
-        "dataset_id": dataset_id,
-        "parent": checkpoint.parent,
-        "sequence": checkpoint.sequence,
-        "message": checkpoint.message,
-        "author": checkpoint.author,
-        "created_at": checkpoint.created_at,
-        "provenance": dict(checkpoint.provenance),
-    }
-    checkpoint_id = _insert(connection, schema.checkpoint, row)
-    for array in checkpoint.arrays:
-        array_id = _array_version(connection, array, read_values)
-        link = {"checkpoint_id": checkpoint_id, "array_version_id": array_id}
-        connection.execute(insert(schema.checkpoint_array).values(link))
+def _checkpoint(connection: Connection, dataset_id: int, checkpoint: Checkpoint) -> int:
+    plain = ("parent", "sequence", "message", "author", "created_at")
+    row = {"digest": checkpoint.id, "dataset_id": dataset_id, "provenance": dict(checkpoint.provenance)}
+    return _insert(connection, schema.checkpoint, row | {name: getattr(checkpoint, name) for name in plain})
 
 
-def _array_version(connection: Connection, array: ArrayVersion, read_values: ReadValues) -> int:
+def _array_version(connection: Connection, array: ArrayVersion, read_values: ReadCoordinate) -> int:
     found = connection.scalar(_where(schema.array_version, "digest", array.digest))
     if found is not None:
         return int(found)
@@ -129,7 +161,7 @@ def _array_version(connection: Connection, array: ArrayVersion, read_values: Rea
     row |= {"unit_set_id": _unit_set(connection, array), "session_id": _session(connection, array)}
     array_id, _ = _shared(connection, schema.array_version, array.digest, row)
     for coordinate in array.coordinates:
-        coordinate_id = _coordinate(connection, array, coordinate, read_values)
+        coordinate_id = _coordinate(connection, coordinate, read_values)
         link = {"array_version_id": array_id, "name": coordinate.name, "coordinate_id": coordinate_id}
         connection.execute(insert(schema.array_coordinate).values(link))
     return array_id
@@ -156,7 +188,7 @@ def _session(connection: Connection, array: ArrayVersion) -> int | None:
     return _shared(connection, schema.session, digest_of(canonical_json(values)), values)[0]
 
 
-def _coordinate(connection: Connection, array: ArrayVersion, coordinate: Coordinate, read_values: ReadValues) -> int:
+def _coordinate(connection: Connection, coordinate: Coordinate, read_values: ReadCoordinate) -> int:
     table = schema.coordinate
     found = connection.scalar(_where(table, "files", coordinate.files))
     if found is not None:
@@ -167,6 +199,6 @@ def _coordinate(connection: Connection, array: ArrayVersion, coordinate: Coordin
         "dims": list(coordinate.dims),
         "shape": list(coordinate.shape),
         "dtype": coordinate.dtype,
-        "content": read_values(array, coordinate),
+        "content": read_values(coordinate),
     }
     return _insert(connection, table, row)

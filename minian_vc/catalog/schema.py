@@ -51,6 +51,10 @@ operation = Table(
     Column("checkpoint_id", ForeignKey("checkpoint.id"), nullable=False),
     Column("tag", Text),
     Column("created_at", String(27), nullable=False),
+    Column("group_sequence", Integer),
+    Column("undoes", Integer),
+    Column("before", String(71)),
+    Column("what", Text),
 )
 
 dataset = Table(

@@ -264,7 +264,7 @@ class _Attempt:
         checkpoint = Checkpoint(
             dataset=dataset.uid,
             parent=latest,
-            sequence=parent.sequence + 1 if parent else 1,
+            sequence=queries.next_sequence(history.connection, dataset.uid),
             message=self._message(arrays, parent),
             author=self.repository.author,
             created_at=timestamp(),

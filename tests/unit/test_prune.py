@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import tree
+from old_catalogs import take_back_to
 from pruning import (
     AUTOMATIC,
     CHUNKS,
@@ -348,13 +347,11 @@ def test_a_catalog_from_a_backup_catches_up_with_a_prune(root: Path, age: int) -
     assert dump(root) == before
 
 
-def test_a_catalog_of_the_first_schema_is_brought_up_to_date(dataset: mvc.Dataset, root: Path) -> None:
-    """It gets the column, keeps its rows, and can then be pruned."""
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_catalog_of_an_earlier_schema_is_brought_up_to_date(dataset: mvc.Dataset, root: Path, revision: str) -> None:
+    """It gets the columns, keeps its rows, and can then be pruned."""
     before = dump(root)
-    path = root / ".minian_vc/catalog.sqlite"
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE checkpoint DROP COLUMN pruned_at")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    take_back_to(root / ".minian_vc/catalog.sqlite", revision)
     assert dump(root) != before
     dataset = mvc.open(root / "m")
     assert dump(root) == before
@@ -366,7 +363,7 @@ def test_an_operation_of_an_unknown_kind_is_a_newer_programs() -> None:
     """It is never taken for one that changes nothing."""
     body = {"sequence": 1, "previous": None, "dataset": "u", "path": "m", "checkpoint": "c", "tag": None}
     document = {**body, "created_at": "2025-01-01T00:00:00.000000Z"}
-    for action in ("commit", "tag", "prune", "sweep"):
+    for action in ("commit", "tag", "restore", "prune", "undo", "sweep"):
         assert Operation.from_document(to_document("operation", {**document, "action": action})).action == action
     for action in ("forget", ["prune"], None):
         with pytest.raises(EnvironmentUnfitError, match="newer"):
