@@ -6,9 +6,11 @@ count on all that it names.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +20,7 @@ from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import PREFIX, Checkpoint, parse_document
 from minian_vc.objects import Kind, ObjectStore
 
-__all__ = ["Found", "Garbage", "References", "find_garbage", "remove"]
+__all__ = ["Found", "Garbage", "References", "find_garbage", "remove", "stored"]
 
 _SHARD, _REST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{62}")
 
@@ -43,6 +45,17 @@ class References:
             for part in self._add(array.manifest, "manifest"):
                 self._add(part, "manifest_part")
 
+    def add_what_is_there(self, checkpoint: Checkpoint) -> None:
+        """Add what a checkpoint that was dropped refers to, as far as it was not removed yet."""
+        for array in checkpoint.arrays:
+            with contextlib.suppress(DamagedError):
+                for part in self._add(array.manifest, "manifest"):
+                    with contextlib.suppress(DamagedError):
+                        self._add(part, "manifest_part")
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self.manifests or digest in self.chunks
+
     def _add(self, digest: str, kind: Literal["manifest", "manifest_part"]) -> list[str]:
         if digest in self.manifests:
             return []
@@ -54,10 +67,16 @@ class References:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as it lies in the store."""
+    """An object as it lies in the store, and when it was stored or used again (ns since the epoch)."""
 
     path: Path
     size: int
+    used_ns: int
+
+    @property
+    def digest(self) -> str:
+        """The digest that its name says."""
+        return PREFIX + self.path.parent.name + self.path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +90,17 @@ class Garbage:
     def __len__(self) -> int:
         return len(self.roots) + len(self.parts) + len(self.chunks)
 
+    def __iter__(self) -> Iterator[Found]:
+        return itertools.chain(self.roots, self.parts, self.chunks)
+
     @property
     def size(self) -> int:
         """Bytes of all of them."""
-        return sum(each.size for kind in (self.roots, self.parts, self.chunks) for each in kind)
+        return sum(found.size for found in self)
+
+    def only(self, chosen: Callable[[Found], bool]) -> Garbage:
+        """Return those that are chosen."""
+        return Garbage(*(tuple(filter(chosen, kind)) for kind in (self.roots, self.parts, self.chunks)))
 
 
 def find_garbage(objects: ObjectStore, references: References) -> Garbage:
@@ -86,12 +112,12 @@ def find_garbage(objects: ObjectStore, references: References) -> Garbage:
         A folder cannot be listed, or a manifest not read.
     """
     with durable.storage_errors("look through the objects", objects.folder):
-        manifests = list(_unreferenced(objects, "manifests", references.manifests))
+        manifests = [each for each in stored(objects, "manifests") if each.digest not in references.manifests]
         roots = {found for found in manifests if _is_root(found.path)}
         return Garbage(
             roots=tuple(roots),
             parts=tuple(found for found in manifests if found not in roots),
-            chunks=tuple(_unreferenced(objects, "chunks", references.chunks)),
+            chunks=tuple(each for each in stored(objects, "chunks") if each.digest not in references.chunks),
         )
 
 
@@ -115,14 +141,15 @@ def remove(garbage: Garbage) -> None:
         ) from error
 
 
-def _unreferenced(objects: ObjectStore, kind: Kind, referenced: set[str]) -> Iterator[Found]:
+def stored(objects: ObjectStore, kind: Kind) -> Iterator[Found]:
+    """Yield the objects of a kind that are in the store."""
     for shard in _entries(objects.folder / kind):
         if not _SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
             continue
         for entry in _entries(shard.path):
-            is_object = _REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-            if is_object and PREFIX + shard.name + entry.name not in referenced:
-                yield Found(Path(entry.path), entry.stat(follow_symlinks=False).st_size)
+            if _REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                yield Found(Path(entry.path), status.st_size, status.st_mtime_ns)
 
 
 def _entries(folder: Path | str) -> Iterable[os.DirEntry[str]]:
