@@ -12,7 +12,8 @@ from minian_vc.model import Checkpoint, Operation
 from minian_vc.repository import Repository
 from minian_vc.text import short
 from minian_vc.timeline import Timeline
-from minian_vc.verbs.restore import Asked, Restored, Undoing, restore_checkpoint
+from minian_vc.verbs.before_restore import Asked, Undoing
+from minian_vc.verbs.restore import Restored, restore_checkpoint
 
 __all__ = ["LoggedOperation", "Undone", "describe", "logged", "undo"]
 
@@ -48,8 +49,15 @@ class Undone:
         return "\n".join(told)
 
 
-def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False) -> Undone:
+def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False, number: int | None = None) -> Undone:
     """Take back what the dataset's last command did, as one more operation; with ``redo`` what the last undo took back.
+
+    Parameters
+    ----------
+    redo : bool
+        Bring back instead.
+    number : int, optional
+        Of a prune: that one is taken back, whatever was done since.
 
     Raises
     ------
@@ -57,15 +65,15 @@ def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False) -> 
         There is nothing, or its bytes were removed since.
     """
     with repository.history() as history:
-        group, effects = _chosen(history.timeline(), dataset, redo)
+        timeline = history.timeline()
+        group = _to_redo(repository, timeline, dataset) if redo else _to_undo(repository, timeline, dataset, number)
+        effects = timeline.effect(group[0])[0] if redo else group
         if group[0].before is None:
-            _refuse_if_removed(repository, effects, redo)
             repository.require_format(3)
             concerned = history.read_checkpoint(group[0].checkpoint)
             history.append("undo", dataset.path, concerned, undoes=group[0].group)
             return Undone(tuple(effects), redo)
     state = repository.checkpoint(group[0].before)
-    _refuse_missing(repository, state)
     undoing = Undoing(group[0].checkpoint, group[0].group, frozenset(state.provenance.get("folders", ())))
     asked = Asked(state, f"{'redo' if redo else 'undo'} of {describe(effects[0])}", undoing)
     return Undone(tuple(effects), redo, restore_checkpoint(repository, dataset, asked))
@@ -105,38 +113,55 @@ def describe(operation: Operation) -> str:
     return f"restore of {operation.what}" if operation.action == "restore" else "removal of what nothing refers to"
 
 
-def _chosen(timeline: Timeline, dataset: DatasetRow, redo: bool) -> tuple[Sequence[Operation], Sequence[Operation]]:
-    """Return the group to take back, and the operations that this concerns in the end."""
-    group = timeline.to_redo(dataset.uid) if redo else timeline.to_undo(dataset.uid)
+def _to_undo(
+    repository: Repository, timeline: Timeline, dataset: DatasetRow, number: int | None
+) -> Sequence[Operation]:
+    """Return the newest group that can be taken back: what was freed for good is passed over."""
+    groups = list(timeline.to_undo(dataset.uid))
+    if number is not None:
+        groups = [
+            group for group in groups if group[0].action == "prune" and number in [each.sequence for each in group]
+        ]
+    removed = None
+    for group in groups:
+        needed = [group[0].before] if group[0].before else [e.checkpoint for e in group if e.action == "prune"]
+        removed = next((each for each in needed if _is_removed(repository, each)), None)
+        if removed is None:
+            return group
+        if number is not None:
+            raise _removed(repository.checkpoint(removed))
+    what = f"{dataset.path} has nothing to undo." if number is None else f"Operation {number} is no prune in force."
+    raise NotFoundError(what, "Nothing was changed. See: minian-vc log --operations")
+
+
+def _to_redo(repository: Repository, timeline: Timeline, dataset: DatasetRow) -> Sequence[Operation]:
+    group = timeline.to_redo(dataset.uid)
     if not group:
-        what = "redo: nothing was undone, or something was done since" if redo else "undo"
-        raise NotFoundError(f"{dataset.path} has nothing to {what}.", "See: minian-vc log --operations")
-    return group, timeline.effect(group[0])[0] if redo else group
+        what = "nothing was undone, or something was done since"
+        raise NotFoundError(f"{dataset.path} has nothing to redo: {what}.", "See: minian-vc log --operations")
+    commits = [each.checkpoint for each in timeline.effect(group[0])[0] if each.action == "commit"]
+    for needed in [group[0].before] if group[0].before else commits:
+        if _is_removed(repository, needed):
+            raise _removed(repository.checkpoint(needed))
+    return group
 
 
-def _refuse_if_removed(repository: Repository, effects: Sequence[Operation], redo: bool) -> None:
-    """Refuse to bring back checkpoints whose bytes a prune has removed."""
-    comes_back = ("commit",) if redo else ("prune",)
-    for each in effects:
-        if each.action in comes_back:
-            _refuse_missing(repository, repository.checkpoint(each.checkpoint))
-
-
-def _refuse_missing(repository: Repository, checkpoint: Checkpoint) -> None:
+def _is_removed(repository: Repository, checkpoint_id: str) -> bool:
+    """Tell whether a prune removed what a checkpoint needs that is in the history no more."""
     objects = repository.objects
-    for array in checkpoint.arrays:
-        try:
-            entries = objects.read_manifest(array.manifest)
-        except DamagedError as error:
-            raise _removed(checkpoint) from error
-        chunks = (entry for entry in entries.values() if entry.inline is None)
-        if array.bytes_kept and not all(objects.has("chunks", entry.digest) for entry in chunks):
-            raise _removed(checkpoint)
+    try:
+        for array in repository.checkpoint(checkpoint_id).arrays:
+            entries = objects.read_manifest(array.manifest).values()
+            chunks = [entry.digest for entry in entries if entry.inline is None and array.bytes_kept]
+            if not all(objects.has("chunks", digest) for digest in chunks):
+                return True
+    except DamagedError:
+        return True
+    return False
 
 
 def _removed(checkpoint: Checkpoint) -> NotFoundError:
     return NotFoundError(
-        f"What {short(checkpoint.id)} needs ({checkpoint.message or checkpoint.created_at}) was removed by a prune: "
-        "the time of grace is over.",
+        f"What {short(checkpoint.id)} needs ({checkpoint.message or checkpoint.created_at}) was freed by a prune.",
         "Nothing was changed. See: minian-vc log --operations",
     )
