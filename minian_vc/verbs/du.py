@@ -74,7 +74,9 @@ def usage(repository: Repository) -> Usage:
         stored_bytes=sum(sizes.values()),
         waiting_bytes=sum(size for digest, size in sizes.items() if digest not in needed),
         datasets=tuple(Held(path, *found) for path, found in _weigh(by_dataset, objects, sizes)),
-        arrays=tuple(Held(path, *found, array=name) for (path, name), found in _weigh(by_array, objects, sizes)),
+        arrays=tuple(
+            Held(path, *found, array=name) for (path, name), found in sorted(_weigh(by_array, objects, sizes))
+        ),
         checkpoints=tuple(
             Held(key[0], *found, checkpoint=entries[key]) for key, found in _weigh(by_checkpoint, objects, sizes)
         ),

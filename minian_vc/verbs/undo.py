@@ -71,11 +71,11 @@ def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False, num
         if group[0].before is None:
             repository.require_format(3)
             concerned = history.read_checkpoint(group[0].checkpoint)
-            history.append("undo", dataset.path, concerned, undoes=group[0].group)
+            history.append("undo", dataset.path, concerned, undoes=group[0].group, what=_words(effects, redo))
             return Undone(tuple(effects), redo)
     state = repository.checkpoint(group[0].before)
     undoing = Undoing(group[0].checkpoint, group[0].group, frozenset(state.provenance.get("folders", ())))
-    asked = Asked(state, f"{'redo' if redo else 'undo'} of {describe(effects[0])}", undoing)
+    asked = Asked(state, _words(effects, redo), undoing)
     return Undone(tuple(effects), redo, restore_checkpoint(repository, dataset, asked))
 
 
@@ -109,8 +109,13 @@ def describe(operation: Operation) -> str:
     if operation.action == "prune":
         return f"prune of {checkpoint}"
     if operation.action == "undo":
-        return operation.what or f"undo of {operation.undoes}"
+        return operation.what or "undo"
     return f"restore of {operation.what}" if operation.action == "restore" else "removal of what nothing refers to"
+
+
+def _words(effects: Sequence[Operation], redo: bool) -> str:
+    more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
+    return f"{'redo' if redo else 'undo'} of {describe(effects[0])}{more}"
 
 
 def _to_undo(

@@ -243,6 +243,8 @@ JSON_COMMANDS = {
     "check": [],
     "doctor": [],
     "prune": ["--automatic"],
+    "undo": [],
+    "du": [],
 }
 
 
