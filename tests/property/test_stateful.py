@@ -124,12 +124,15 @@ class History(RuleBasedStateMachine):
         self.undone.append(command)
         return None
 
-    @precondition(lambda self: self.undone)
+    @precondition(lambda self: self.undone or self.knows_all)
     @rule()
     def redo(self) -> None:
+        if not self.undone:
+            return self.refused(NotFoundError, lambda: self.dataset.undo(redo=True))
         command = self.undone.pop()
         self.move(command, back=False)
         self.commands = sorted([*self.commands, command], key=lambda each: each.number)
+        return None
 
     # -- the notebook -------------------------------------------------------------------------
 
