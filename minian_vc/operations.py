@@ -54,6 +54,16 @@ class OperationLog:
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
 
+    def digest(self, sequence: int) -> str | None:
+        """Return the digest of the operation of that number, unread; None if there is none."""
+        path = self.path(sequence)
+        try:
+            return digest_of(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"The operation {path} cannot be read: {error.strerror}.") from error
+
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""
         content = operation.to_document()
@@ -75,14 +85,17 @@ class OperationLog:
 
 
 def _move_exclusively(staged: Path, path: Path) -> None:
-    """Give a staged file its final name, failing if that exists: by link, where links are."""
+    """Give a staged file its final name, failing if that exists: by a link, or a rename that replaces nothing."""
     try:
         os.link(staged, path)
+        return
     except FileExistsError:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
-        if path.exists():  # no links here (exFAT): the catalog's lock keeps others away
-            raise FileExistsError(path) from None
-        staged.rename(path)
+    if durable.rename_exclusively(staged, path):  # no links here (exFAT)
+        return
+    if path.exists():  # nor that: the catalog's lock alone keeps others away
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    staged.rename(path)

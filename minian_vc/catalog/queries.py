@@ -37,6 +37,7 @@ __all__ = [
     "dataset_at",
     "datasets",
     "find_arrays",
+    "is_whole",
     "last_operation",
     "log",
     "next_sequence",
@@ -90,6 +91,17 @@ def last_operation(connection: Connection) -> tuple[int, str | None]:
     newest = select(operation.c.sequence, operation.c.digest).order_by(operation.c.sequence.desc()).limit(1)
     row = connection.execute(newest).first()
     return (row.sequence, row.digest) if row else (0, None)
+
+
+def is_whole(connection: Connection) -> bool:
+    """Tell whether the catalog has as many operations, checkpoints and datasets as its operations tell of."""
+    last, commits = (
+        func.coalesce(func.max(operation.c.sequence), 0),
+        func.count().filter(operation.c.action == "commit"),
+    )
+    told = select(last, commits, func.count(operation.c.dataset_id.distinct())).select_from(operation)
+    counts = (select(func.count()).select_from(table).scalar_subquery() for table in (operation, checkpoint, dataset))
+    return connection.execute(told).one() == connection.execute(select(*counts)).one()
 
 
 def next_sequence(connection: Connection, uid: str) -> int:

@@ -118,7 +118,8 @@ def _started(pid: int) -> float:
 
 def _command(arguments: list[str]) -> str:
     """Return the program's name, of our own with the command's: what else is on a command line may be a secret."""
-    name = clean_text(Path(arguments[0]).name if arguments else "", MAX_TEXT)
+    program = Path(arguments[0] if arguments else "")
+    name = clean_text(program.parent.name if program.name == "__main__.py" else program.name, MAX_TEXT)
     if name in OWN_PROGRAMS and len(arguments) > 1 and re.fullmatch("[a-z]{1,20}", arguments[1]):
         return f"{name} {arguments[1]}"
     return name if name not in ("", "-c", "-m") else "python"

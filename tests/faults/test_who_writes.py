@@ -281,6 +281,7 @@ def test_the_next_writers_note_is_not_taken_away(lab: mvc.Dataset) -> None:
         (["mvc", "--help"], "mvc"),
         (["/home/anna/secret/run.py", "--password", "hunter2"], "run.py"),
         (["run.py", "hunter2"], "run.py"),
+        (["/lib/python/pytest/__main__.py", "hunter2"], "pytest"),
         (["-c"], "python"),
         ([], "python"),
         ([""], "python"),
