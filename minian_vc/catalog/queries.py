@@ -37,6 +37,7 @@ __all__ = [
     "dataset_at",
     "datasets",
     "find_arrays",
+    "is_whole",
     "last_operation",
     "log",
     "moved_since",
@@ -98,6 +99,17 @@ def newest_ever(connection: Connection, uid: str) -> str | None:
     """Return the id of the checkpoint that a dataset got last, whether it is still in the history or not."""
     made = select(checkpoint.c.digest).join(dataset).where(dataset.c.uid == uid)
     return connection.scalar(made.order_by(checkpoint.c.sequence.desc()).limit(1))
+
+
+def is_whole(connection: Connection) -> bool:
+    """Tell whether the catalog has as many operations, checkpoints and datasets as its operations tell of."""
+    last, commits = (
+        func.coalesce(func.max(operation.c.sequence), 0),
+        func.count().filter(operation.c.action == "commit"),
+    )
+    told = select(last, commits, func.count(operation.c.dataset_id.distinct())).select_from(operation)
+    counts = (select(func.count()).select_from(table).scalar_subquery() for table in (operation, checkpoint, dataset))
+    return connection.execute(told).one() == connection.execute(select(*counts)).one()
 
 
 def next_sequence(connection: Connection, uid: str) -> int:
