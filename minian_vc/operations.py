@@ -40,7 +40,7 @@ class OperationLog:
             except FileNotFoundError:
                 if self.path(sequence + 2).exists():
                     raise DamagedError(
-                        f"The operation {path} is missing.", "Restore .minian_vc from a backup."
+                        f"The operation {path} is missing.", "Heal what can be healed: minian-vc repair"
                     ) from None
                 return
             except OSError as error:
@@ -49,7 +49,7 @@ class OperationLog:
             if (operation.sequence, operation.previous) != (sequence + 1, digest):
                 raise DamagedError(
                     f"The operation {path} does not follow the one before it.",
-                    "Nothing was changed. Restore .minian_vc from a backup.",
+                    "Nothing was changed. Heal what can be healed: minian-vc repair",
                 )
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
