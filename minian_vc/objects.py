@@ -112,7 +112,10 @@ class ObjectStore:
             return _unreadable(path, error)
         finally:
             os.close(source)
-        return "" if digits == path.parent.name + path.name else CHANGED
+        if digits == path.parent.name + path.name:
+            return ""
+        _checked.pop(path, None)
+        return CHANGED
 
     def set_aside(self, path: Path) -> Path:
         """Move what lies in an object's place into the quarantine; return where it is now. It is never removed."""

@@ -24,9 +24,10 @@ PAUSE = 0.05
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database that is there; none is made."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+def opened(path: Path, wait: float = 5.0) -> Iterator[sqlite3.Connection]:
+    """Open a database that is there; none is made. Each statement waits so many seconds for a lock."""
+    name = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(name, uri=True, timeout=wait, isolation_level=None)
     with contextlib.closing(connection):
         connection.execute("PRAGMA trusted_schema = OFF")
         yield connection
@@ -42,7 +43,7 @@ def copy_database(source: Path, target: Path, wait: float) -> None:
     sqlite3.DatabaseError
         It cannot be read.
     """
-    with opened(source) as one, contextlib.closing(sqlite3.connect(target)) as other:
+    with opened(source, 0.0) as one, contextlib.closing(sqlite3.connect(target)) as other:
         one.backup(other, progress=_until(time.monotonic() + wait, source), sleep=PAUSE)
 
 
@@ -56,10 +57,17 @@ def transfer(source: Path, live: Path, wait: float) -> None:
     sqlite3.DatabaseError
         It is too damaged to be written to.
     """
-    with opened(source) as one, opened(live) as other:
-        other.execute("PRAGMA journal_mode = DELETE")
+    deadline = time.monotonic() + wait
+    with opened(source) as one, opened(live, wait) as other:
+        try:
+            other.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError as error:
+            if _is_locked(error.sqlite_errorcode):
+                raise _busy(live) from error
+            raise
         other.execute("PRAGMA synchronous = EXTRA")
-        one.backup(other, progress=_until(time.monotonic() + wait, live), sleep=PAUSE)
+        other.execute("PRAGMA busy_timeout = 0")
+        one.backup(other, progress=_until(deadline, live), sleep=PAUSE)
 
 
 def keep_copy(catalog: Path, revision: str, wait: float) -> Path:
@@ -86,7 +94,9 @@ def keep_copy(catalog: Path, revision: str, wait: float) -> Path:
             for old in sorted(backups.glob("catalog-*.sqlite"), key=lambda path: path.name.rpartition("-")[2])[:-KEPT]:
                 old.unlink()
     except sqlite3.Error as error:
-        raise StorageError(f"Could not keep a copy of the catalog {catalog}: {error}.", "Nothing was changed.") from error
+        raise StorageError(
+            f"Could not keep a copy of the catalog {catalog}: {error}.", "Nothing was changed."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
@@ -97,10 +107,18 @@ def _until(deadline: float, path: Path) -> Callable[[int, int, int], None]:
     """Return what ends a copy that is waiting for a lock: left alone, it would wait forever."""
 
     def look(status: int, *_: int) -> None:
-        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() >= deadline:
-            raise BusyError(
-                f"Another process is writing to the catalog {path}.",
-                "Nothing was changed. Run the command again when it is done.",
-            )
+        if _is_locked(status) and time.monotonic() >= deadline:
+            raise _busy(path)
 
     return look
+
+
+def _is_locked(code: int) -> bool:
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _busy(path: Path) -> BusyError:
+    return BusyError(
+        f"Another process is writing to the catalog {path}.",
+        "Nothing was changed. Run the command again when it is done.",
+    )
