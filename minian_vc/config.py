@@ -13,8 +13,10 @@ from minian_vc.names import check_array_name, near
 
 __all__ = ["FORMAT", "Config"]
 
-FORMAT = 2  # the newest that this program knows
-PLAIN = 1  # of a repository where no tag has moved and nothing was pruned: older programs read it too
+FORMAT = 3  # the newest that this program knows
+SETTINGS = ("author", "record_without_bytes", "grace_days")
+MAX_DAYS = 36_500
+PLAIN = 1  # of a repository where nothing was restored, undone or pruned and no tag has moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,14 @@ class Config:
     """Settings of one repository.
 
     ``author`` stands in new checkpoints (empty: user@host). ``record_without_bytes`` names arrays whose
-    history is kept without their bytes: they can be compared, not brought back.
+    history is kept without their bytes: they can be compared, not brought back. What was pruned or undone can be
+    brought back for ``grace_days``.
     """
 
     repository: str
     author: str = ""
     record_without_bytes: tuple[str, ...] = ()
+    grace_days: float = 7.0
     format: int = PLAIN
 
     @classmethod
@@ -77,4 +81,16 @@ class Config:
         if name == "record_without_bytes":
             names = tuple(check_array_name(part.strip()) for part in value.split(",") if part.strip())
             return replace(self, record_without_bytes=names)
-        raise InvalidInputError(f"There is no setting {name!r}.", near(name, ["author", "record_without_bytes"]))
+        if name == "grace_days":
+            return replace(self, grace_days=_days(value))
+        raise InvalidInputError(f"There is no setting {name!r}.", near(name, SETTINGS))
+
+
+def _days(value: str) -> float:
+    try:
+        days = float(value)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < MAX_DAYS:
+        raise InvalidInputError(f"{value!r} is no number of days.", "Nothing was changed. Write one like 7 or 0.5.")
+    return days

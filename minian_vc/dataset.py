@@ -31,12 +31,16 @@ from minian_vc.verbs import commit as committing
 from minian_vc.verbs import compare, restore
 from minian_vc.verbs import prune as pruning
 from minian_vc.verbs import resume as resuming
+from minian_vc.verbs import undo as undoing
+from minian_vc.verbs.before_restore import Asked
 from minian_vc.verbs.commit import Commit, Request
 from minian_vc.verbs.compare import ArrayState
 from minian_vc.verbs.prune import Pruned
 from minian_vc.verbs.report import CheckReport
 from minian_vc.verbs.restore import Restored
+from minian_vc.verbs.retention import Retention
 from minian_vc.verbs.tag import tag_checkpoint
+from minian_vc.verbs.undo import LoggedOperation, Undone
 from minian_vc.zarr_format import stem
 
 if TYPE_CHECKING:
@@ -457,9 +461,10 @@ class Dataset:
             )
         if to is not None:
             return restore.restore_to(self.repository, self._row, arrays or whole[0].arrays, Path(to), as_name=as_)
+        asked = Asked(found[0][0], " ".join(specs) + (f" as {as_}" if as_ else ""))
         if whole:
-            return restore.restore_checkpoint(self.repository, self._row, whole[0])
-        return restore.restore_arrays(self.repository, self._row, arrays, as_name=as_)
+            return restore.restore_checkpoint(self.repository, self._row, asked)
+        return restore.restore_arrays(self.repository, self._row, arrays, asked, as_name=as_)
 
     # -- taking out ------------------------------------------------------------------------------
 
@@ -579,47 +584,117 @@ class Dataset:
 
     # -- dropping ------------------------------------------------------------------------------
 
-    def prune(self, *, automatic: bool = False, keep: int = 0, dry_run: bool = True) -> Pruned:
-        """Drop automatic checkpoints, and free the space that only they need.
+    def prune(
+        self,
+        *,
+        automatic: bool = False,
+        keep_last: int | None = None,
+        keep_daily: int | None = None,
+        grace_days: float | None = None,
+        leftovers: bool = False,
+        dry_run: bool = True,
+    ) -> Pruned:
+        """Drop checkpoints, and free the space that only they need when nobody can want them back any more.
 
-        Those that the notebook extension made are dropped, but for the latest checkpoint, those with a tag, and the
-        newest ``keep`` of them. What a restore recorded of uncommitted work stays, and so does what was made by hand.
-        This cannot be undone.
+        A checkpoint stays if any rule keeps it; the latest and those with a tag always do. Without a rule none is
+        dropped, and only what nothing refers to is removed. :meth:`undo` takes a prune back during the time of grace.
 
         Parameters
         ----------
         automatic : bool
-            Must be given: there is no other choice yet.
-        keep : int
-            How many of the newest automatic checkpoints stay.
+            Consider only what the notebook extension recorded. What was recorded by hand, or by a restore of
+            uncommitted work, stays.
+        keep_last : int, optional
+            Keep the newest so many of those considered.
+        keep_daily : int, optional
+            Keep the newest of each of the last so many days (UTC) that have any.
+        grace_days : float, optional
+            For how many days what is dropped can be brought back; the setting ``grace_days`` by default. With 0 the
+            space is freed at once, for good.
+        leftovers : bool
+            Remove objects that no known checkpoint ever needed even if they are more than half of all.
         dry_run : bool
             Only say what would be dropped and freed; the default.
 
         Returns
         -------
         Pruned
-            The checkpoints that were or would be dropped, newest first, and the bytes and objects freed. Objects that
-            stopped commands left behind, of any dataset of the repository, are among these.
+            The checkpoints that were or would be dropped, newest first; the bytes and objects freed, those of
+            other datasets of the repository and of stopped commands among them; and the bytes that wait.
 
         Raises
         ------
         InvalidInputError
-            ``automatic`` is not given, or ``keep`` is negative.
+            A number is negative.
         NotFoundError
             The dataset has no checkpoint.
         BusyError
             Another writer holds the catalog.
         DamagedError
             What a remaining checkpoint refers to is missing or damaged; nothing was changed.
+        EnvironmentUnfitError
+            The clock of this computer cannot be right; nothing was changed.
         StorageError
             The disk refused; the message says what was done.
         """
-        if not automatic:
-            raise InvalidInputError(
-                "It is not said what to prune.",
-                "Nothing was changed. Today automatic checkpoints can be pruned: minian-vc prune --automatic",
-            )
-        return pruning.prune_automatic(self.repository, self._row, keep=keep, dry_run=dry_run)
+        rules = Retention(automatic, keep_last, keep_daily)
+        return pruning.prune(
+            self.repository, self._row, rules, grace_days=grace_days, leftovers=leftovers, dry_run=dry_run
+        )
+
+    # -- taking back -----------------------------------------------------------------------------
+
+    def undo(self, *, redo: bool = False, number: int | None = None) -> Undone:
+        """Take back the last command that changed the history or the folder: a commit, tag, restore or prune.
+
+        Again takes back the one before it. After a commit is undone the folder is as it was, and not committed. A
+        restore is undone by a restore: what the folder holds uncommitted is committed first.
+
+        Parameters
+        ----------
+        redo : bool
+            Bring back what the last undo took back, if nothing was done since.
+        number : int, optional
+            The number of a prune in :meth:`operations`: that one is taken back, whatever was done since.
+
+        Returns
+        -------
+        Undone
+            What was taken back or brought back.
+
+        Raises
+        ------
+        NotFoundError
+            There is nothing to undo or redo, or its bytes were removed since.
+        BusyError
+            Another writer holds the catalog.
+        """
+        return undoing.undo(self.repository, self._row, redo=redo, number=number)
+
+    def operations(self, n: int | None = None) -> pd.DataFrame:
+        """Return what changed the history or the folder, newest first.
+
+        Parameters
+        ----------
+        n : int, optional
+            Only the newest ``n``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per operation: sequence, created_at, action, what, checkpoint, tag, undone_by.
+        """
+        import pandas as pd
+
+        columns = ("sequence", "created_at", "action", "what", "checkpoint", "tag", "undone_by")
+        rows = [{name: getattr(each, name) for name in columns} for each in self.operation_log(n)]
+        frame = pd.DataFrame(rows, columns=list(columns)).astype({"undone_by": "Int64"})
+        frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
+        return frame
+
+    def operation_log(self, n: int | None = None) -> list[LoggedOperation]:
+        """Return :meth:`operations` as a list."""
+        return undoing.logged(self.repository, self._row, n)
 
     # -- names ---------------------------------------------------------------------------------
 

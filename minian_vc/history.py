@@ -35,7 +35,9 @@ class History:
 
     def catch_up(self) -> None:
         """Apply operations the catalog does not know: of a writer that died, or all of them to a new catalog."""
-        coming = list(self._operations.after(*queries.last_operation(self.connection)))
+        known = queries.last_operation(self.connection)
+        self._operations.refuse_other_than(*known)
+        coming = list(self._operations.after(*known))
         if not coming:
             return
         timeline = Timeline.of([*recorded_operations(self.connection), *(operation for operation, _ in coming)])
@@ -44,6 +46,7 @@ class History:
             apply(self.connection, operation, digest, self.read_checkpoint, self._read_values)
         for checkpoint_id in timeline.live if self._unread else ():
             self._read_late(self.read_checkpoint(checkpoint_id))
+        self._gone = ()
 
     def timeline(self) -> Timeline:
         """Return what the operations that the catalog knows amount to."""

@@ -38,9 +38,9 @@ class OperationLog:
             try:
                 content = path.read_bytes()
             except FileNotFoundError:
-                if self.path(sequence + 2).exists():
+                if self._last() > path.name:
                     raise DamagedError(
-                        f"The operation {path} is missing.", "Heal what can be healed: minian-vc repair"
+                        f"The operation {path} is missing.", "Nothing was changed. See: minian-vc verify"
                     ) from None
                 return
             except OSError as error:
@@ -49,10 +49,31 @@ class OperationLog:
             if (operation.sequence, operation.previous) != (sequence + 1, digest):
                 raise DamagedError(
                     f"The operation {path} does not follow the one before it.",
-                    "Nothing was changed. Heal what can be healed: minian-vc repair",
+                    "Nothing was changed. See: minian-vc verify",
                 )
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
+
+    def refuse_other_than(self, sequence: int, digest: str | None) -> None:
+        """Refuse a log that does not have the last operation that the catalog knows.
+
+        Raises
+        ------
+        DamagedError
+            Operations are missing, or this is the log of another history.
+        """
+        path = self.path(sequence)
+        if sequence and (not path.is_file() or digest_of(path.read_bytes()) != digest):
+            raise DamagedError(
+                f"The operation log does not have what the catalog knows: {path} is missing or another one.",
+                "Nothing was changed. See: minian-vc verify",
+            )
+
+    def _last(self) -> str:
+        """Return the name of the last operation there is."""
+        if not self.folder.is_dir():
+            return ""
+        return max((entry.name for entry in os.scandir(self.folder) if entry.name.isdigit()), default="")
 
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Connection
 
-from minian_vc import durable, names
+from minian_vc import durable, names, reserve
 from minian_vc.arrays.netcdf_mirror import mirror
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.queries import DatasetRow
@@ -150,6 +150,7 @@ class Repository:
                     durable.sync_folder(folder)
             identity = os.urandom(8).hex()
             Config(repository=identity).save(folder / "config.json", folder / "staging")
+            reserve.hold(folder)
         return cls.open(root)
 
     # -- datasets ------------------------------------------------------------------------------
@@ -314,6 +315,6 @@ class Repository:
 def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:
     """Return the error for a checkpoint that was dropped."""
     return NotFoundError(
-        f"Checkpoint {short(checkpoint_id)} was pruned on {pruned_at[:10]}: its arrays are gone.",
-        "See what is there: minian-vc log",
+        f"Checkpoint {short(checkpoint_id)} is no longer in the history: it was pruned or undone on {pruned_at[:10]}.",
+        "See what is there: minian-vc log; and what may be taken back: minian-vc log --operations",
     )

@@ -6,9 +6,11 @@ count on all that it names.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,8 +20,9 @@ from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import PREFIX, Checkpoint, parse_document
 from minian_vc.objects import Kind, ObjectStore
 
-__all__ = ["Found", "Garbage", "References", "find_garbage", "remove"]
+__all__ = ["Found", "Garbage", "References", "being_removed", "find_garbage", "remove", "stored"]
 
+REMOVING = "removing-"
 _SHARD, _REST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{62}")
 
 
@@ -43,6 +46,17 @@ class References:
             for part in self._add(array.manifest, "manifest"):
                 self._add(part, "manifest_part")
 
+    def add_what_is_there(self, checkpoint: Checkpoint) -> None:
+        """Add what a checkpoint that was dropped refers to, as far as it was not removed yet."""
+        for array in checkpoint.arrays:
+            with contextlib.suppress(DamagedError):
+                for part in self._add(array.manifest, "manifest"):
+                    with contextlib.suppress(DamagedError):
+                        self._add(part, "manifest_part")
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self.manifests or digest in self.chunks
+
     def _add(self, digest: str, kind: Literal["manifest", "manifest_part"]) -> list[str]:
         if digest in self.manifests:
             return []
@@ -54,10 +68,16 @@ class References:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as it lies in the store."""
+    """An object as it lies in the store, and when it was stored or used again (ns since the epoch)."""
 
     path: Path
     size: int
+    used_ns: int
+
+    @property
+    def digest(self) -> str:
+        """The digest that its name says."""
+        return PREFIX + self.path.parent.name + self.path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +91,17 @@ class Garbage:
     def __len__(self) -> int:
         return len(self.roots) + len(self.parts) + len(self.chunks)
 
+    def __iter__(self) -> Iterator[Found]:
+        return itertools.chain(self.roots, self.parts, self.chunks)
+
     @property
     def size(self) -> int:
         """Bytes of all of them."""
-        return sum(each.size for kind in (self.roots, self.parts, self.chunks) for each in kind)
+        return sum(found.size for found in self)
+
+    def only(self, chosen: Callable[[Found], bool]) -> Garbage:
+        """Return those that are chosen."""
+        return Garbage(*(tuple(filter(chosen, kind)) for kind in (self.roots, self.parts, self.chunks)))
 
 
 def find_garbage(objects: ObjectStore, references: References) -> Garbage:
@@ -86,28 +113,38 @@ def find_garbage(objects: ObjectStore, references: References) -> Garbage:
         A folder cannot be listed, or a manifest not read.
     """
     with durable.storage_errors("look through the objects", objects.folder):
-        manifests = list(_unreferenced(objects, "manifests", references.manifests))
+        manifests = [each for each in stored(objects, "manifests") if each.digest not in references.manifests]
         roots = {found for found in manifests if _is_root(found.path)}
         return Garbage(
             roots=tuple(roots),
             parts=tuple(found for found in manifests if found not in roots),
-            chunks=tuple(_unreferenced(objects, "chunks", references.chunks)),
+            chunks=tuple(each for each in stored(objects, "chunks") if each.digest not in references.chunks),
         )
 
 
-def remove(garbage: Garbage) -> None:
+def remove(objects: ObjectStore, garbage: Garbage) -> None:
     """Remove objects for good; what goes first is gone durably before the next.
+
+    The chunk objects are listed in staging before their manifests go: whoever comes after a crash can tell them from
+    objects of a history that is missing.
 
     Raises
     ------
     StorageError
         One cannot be removed; it and those after it stay.
     """
+    lists = list(objects.staging.glob(f"{REMOVING}*"))
     try:
+        if garbage.chunks:
+            lists.append(objects.staging / f"{REMOVING}{os.urandom(8).hex()}")
+            digests = "\n".join(found.digest for found in garbage.chunks)
+            durable.write_durably(lists[-1], digests.encode(), objects.staging)
         for kind in (garbage.roots, garbage.parts, garbage.chunks):
             for found in kind:
                 found.path.unlink(missing_ok=True)
             durable.flush((), {found.path.parent for found in kind})
+        for path in lists:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
             f"The object {error.filename or ''} cannot be removed: {error.strerror}.",
@@ -115,14 +152,20 @@ def remove(garbage: Garbage) -> None:
         ) from error
 
 
-def _unreferenced(objects: ObjectStore, kind: Kind, referenced: set[str]) -> Iterator[Found]:
+def being_removed(objects: ObjectStore) -> set[str]:
+    """Return the digests of the chunk objects that a prune was removing when it was stopped."""
+    return {digest for path in objects.staging.glob(f"{REMOVING}*") for digest in path.read_text().split()}
+
+
+def stored(objects: ObjectStore, kind: Kind) -> Iterator[Found]:
+    """Yield the objects of a kind that are in the store."""
     for shard in _entries(objects.folder / kind):
         if not _SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
             continue
         for entry in _entries(shard.path):
-            is_object = _REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-            if is_object and PREFIX + shard.name + entry.name not in referenced:
-                yield Found(Path(entry.path), entry.stat(follow_symlinks=False).st_size)
+            if _REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                yield Found(Path(entry.path), status.st_size, status.st_mtime_ns)
 
 
 def _entries(folder: Path | str) -> Iterable[os.DirEntry[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from minian_vc.cli import provenance
 from minian_vc.cli.output import as_json, print_json, print_table, when
 from minian_vc.cli.targets import dataset_argument, dataset_option, find_dataset
+from minian_vc.dataset import Dataset
 from minian_vc.diff import ArrayChange
 from minian_vc.looks.changes import fields_text, units_text
 from minian_vc.looks.checkpoint import COLUMNS, array_rows
@@ -50,12 +52,22 @@ def status(dataset: str | None, json_: bool) -> None:
 @click.option("--array", help="Only checkpoints that recorded a new version of this array.")
 @click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
 @click.option("--param", "params", multiple=True, metavar="K[=V]", help="Only checkpoints with this parameter.")
+@click.option("--operations", is_flag=True, help="List what changed the history or the folder instead.")
 @as_json
 def log(
-    dataset: str | None, number: int | None, array: str | None, manual: bool, params: tuple[str, ...], json_: bool
+    dataset: str | None,
+    number: int | None,
+    array: str | None,
+    manual: bool,
+    params: tuple[str, ...],
+    operations: bool,
+    json_: bool,
 ) -> None:
     """List the checkpoints of DATASET, newest first."""
     found = find_dataset(dataset)
+    if operations:
+        _print_operations(found, number, json_)
+        return
     entries = found.history(number, array, manual=manual, params=provenance.wanted(params))
     if json_:
         keys = ("id", "tags", "message", "author", "created_at", "parent", "arrays", "automatic")
@@ -80,6 +92,18 @@ def log(
         for entry in entries
     ]
     print_table(("checkpoint", "when", "tags", *(("auto",) if marked else ()), "arrays", "message"), rows)
+
+
+def _print_operations(found: Dataset, number: int | None, json_: bool) -> None:
+    entries = found.operation_log(number)
+    if json_:
+        print_json({"dataset": found.name, "operations": [asdict(entry) for entry in entries]})
+        return
+    rows = [
+        (entry.sequence, when(entry.created_at), entry.what, f"by {entry.undone_by}" if entry.undone_by else "")
+        for entry in entries
+    ]
+    print_table(("operation", "when", "what", "undone"), rows)
 
 
 @click.command()

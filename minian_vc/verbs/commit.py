@@ -248,9 +248,9 @@ class _Attempt:
         """Write the checkpoint under the lock, on top of whatever is the latest now."""
         if queries.pruned_since(history.connection, self.began_after):
             raise _HistoryMoved  # an object that was there, and so was not stored again, may be gone
-        dataset = queries.dataset_at(history.connection, self.dataset.path) or self.dataset
+        self.dataset = dataset = queries.dataset_at(history.connection, self.dataset.path) or self.dataset
         latest = dataset.latest
-        if latest != self.head:
+        if queries.moved_since(history.connection, dataset.uid, self.began_after):
             try:
                 self.working.refuse_changed(self._choose, readings)  # an older cut must not become the newer checkpoint
             except BusyError:

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Self
 
 from minian_vc import durable
-from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.dataset_folders import dataset_above, is_dataset
-from minian_vc.errors import AlreadyExistsError, InvalidInputError, MinianVCError, NotFoundError, StorageError
+from minian_vc.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import check_array_name
-from minian_vc.provenance import gather
 from minian_vc.repository import Repository
 from minian_vc.swap import UnfinishedSwapError, put_in_place, set_aside
-from minian_vc.verbs.commit import Request, commit
-from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
+from minian_vc.verbs.before_restore import Asked, recorded, save_first
 from minian_vc.verbs.write_back import write_arrays
 from minian_vc.working_folder import FileStat, WorkingFolder
 from minian_vc.working_folder.scan import list_files
@@ -96,7 +98,12 @@ class _Staging:
 
 
 def restore_arrays(
-    repository: Repository, dataset: DatasetRow, arrays: Sequence[ArrayVersion], *, as_name: str | None = None
+    repository: Repository,
+    dataset: DatasetRow,
+    arrays: Sequence[ArrayVersion],
+    asked: Asked,
+    *,
+    as_name: str | None = None,
 ) -> Restored:
     """Restore single arrays in place; nothing else in the dataset is touched.
 
@@ -104,6 +111,8 @@ def restore_arrays(
     ----------
     arrays : sequence of ArrayVersion
         What to bring back.
+    asked : Asked
+        For the operation log.
     as_name : str, optional
         Another name for the one array, inside its folder too.
 
@@ -122,30 +131,33 @@ def restore_arrays(
     working = repository.working_folder(dataset.path)
     with _Staging(repository.staging) as staging:
         write_arrays(repository, folders, staging.path, as_name)
-        saved = _commit_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
-        aside = []
-        for folder, array in folders.items():
-            staged = list_files(staging.path / folder)
-            old = staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
-            aside += _let_go(repository, working, old, folder)
-            if as_name is None:
-                _remember(working, folder, array, staged)
-    return Restored(tuple(map(stem, folders)), working.path, saved_as=saved, aside=tuple(aside))
+        staged = {folder: list_files(staging.path / folder) for folder in folders}
+        before = save_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
+        with recorded(repository, dataset, asked, before):
+            old = {
+                folder: staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
+                for folder in folders
+            }
+        aside = [path for folder in folders for path in _let_go(repository, working, old[folder], folder)]
+        for folder, array in folders.items() if as_name is None else ():
+            _remember(working, folder, array, staged[folder])
+    return Restored(tuple(map(stem, folders)), working.path, saved_as=before.saved_as, aside=tuple(aside))
 
 
-def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: Checkpoint) -> Restored:
-    """Make the working folder exactly a checkpoint's, in one step.
+def restore_checkpoint(repository: Repository, dataset: DatasetRow, asked: Asked) -> Restored:
+    """Make the working folder exactly the checkpoint's that was asked for, in one step.
 
     Folders and files that are no arrays stay; so do arrays recorded without their bytes.
     """
-    working = repository.working_folder(dataset.path)
+    checkpoint, working = asked.checkpoint, repository.working_folder(dataset.path)
     scan = working.scan()
     policy = repository.config.record_without_bytes
     without = {a.folder for a in checkpoint.arrays if not a.bytes_kept}
     kept = {f for f in scan.arrays if f in without or stem(f) in policy}
+    untouched = set() if asked.undoing is None else scan.arrays.keys() - asked.undoing.folders
     wanted = _folders([a for a in checkpoint.arrays if a.bytes_kept and a.folder not in kept], None)
-    others = [folder for folder in scan.arrays if folder not in kept]
-    saved = _commit_first(repository, dataset, others, f"before restoring @{checkpoint.short_id}")
+    others = [folder for folder in scan.arrays if folder not in kept | untouched]
+    before = save_first(repository, dataset, {*others, *wanted}, f"before restoring {asked.what}")
     same = {
         f
         for f, array in wanted.items()
@@ -161,7 +173,8 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         linked = _link_over(working.path, staged, leave=set(others) - same)
         write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
-        old = staging.put_in_place(staged, working.path, repository.staging)
+        with recorded(repository, dataset, asked, before):
+            old = staging.put_in_place(staged, working.path, repository.staging)
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
     for folder in sorted(set(wanted) - same):
@@ -172,9 +185,9 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, checkpoint: 
         arrays=tuple(sorted(map(stem, wanted))),
         folder=working.path,
         removed=tuple(stem(folder) for folder in others if folder not in wanted),
-        kept=tuple(sorted(map(stem, kept))),
+        kept=tuple(sorted(map(stem, kept - untouched))),
         without_bytes=tuple(sorted(map(stem, without - kept))),
-        saved_as=saved,
+        saved_as=before.saved_as,
         aside=tuple(aside),
     )
 
@@ -255,44 +268,6 @@ def _refuse_too_large(where: Path, arrays: Iterable[ArrayVersion]) -> None:
             f"The restore needs {need:,} bytes, and {free:,} are free.",
             "Nothing was changed. Free some space.",
         )
-
-
-def _commit_first(
-    repository: Repository, dataset: DatasetRow, folders: Iterable[str], message: str
-) -> Checkpoint | None:
-    """Commit what would be overwritten, unless all of it is recorded; return the checkpoint if one was made.
-
-    What cannot be read cannot be recorded: it will be kept aside, and named.
-    """
-    working = repository.working_folder(dataset.path)
-    present = working.scan().arrays
-    readable = [folder for folder in folders if folder in present and _is_readable(working, folder, present[folder])]
-    if not readable or _all_recorded(repository, working, readable):
-        return None
-    only = None if len(readable) == len(present) else [stem(folder) for folder in readable]
-    done = commit(repository, dataset, Request(message, only=only, provenance=gather(automatic="restore")))
-    return done.checkpoint if done.created else None
-
-
-def _is_readable(working: WorkingFolder, folder: str, files: Iterable[str]) -> bool:
-    try:
-        working.describe(folder, files)
-    except MinianVCError:
-        return False
-    return True
-
-
-def _all_recorded(repository: Repository, working: WorkingFolder, folders: Sequence[str]) -> bool:
-    """Tell whether each of these arrays is, with its bytes, an array version already: then nothing can be lost."""
-    readings = read_without_keeping(working, folders, wait=Request().wait)
-    digests = {folder: digest_of_reading(reading) for folder, reading in readings.items()}
-    with repository.catalog.read() as connection:
-        recorded = queries.recorded_manifests(connection, digests.values())
-    if not recorded.issuperset(digests.values()):
-        return False
-    for folder, reading in readings.items():
-        working.remember(folder, reading, digests[folder], with_bytes=True)
-    return True
 
 
 def _link_over(live: Path, staged: Path, leave: set[str]) -> set[str]:

@@ -40,41 +40,39 @@ def stored(lab: Path) -> int:
 def test_prune_says_what_it_would_do_and_does_it_with_yes(lab: Path, run_cli: Runner) -> None:
     """Dry by default; the line it gives to type does what was said."""
     before, at_first = tree(lab), stored(lab)
-    told = run_cli.json("prune", "--automatic")
-    out = run_cli.ok("prune", "--automatic").out
+    told = run_cli.json("prune", "--automatic", "--grace", "0")
+    out = run_cli.ok("prune", "--automatic", "--grace", "0").out
     assert tree(lab) == before
     assert told["dry_run"] is True
     assert (told["dataset"], [each["message"] for each in told["checkpoints"]]) == (INTERMEDIATE, ["C, S", "A"])
-    assert "2 automatic checkpoints would be pruned" in out
+    assert "2 checkpoints would be pruned" in out
     assert all(each["id"].removeprefix("blake3:")[:10] in out for each in told["checkpoints"])
-    assert out.splitlines()[-1].endswith("minian-vc prune --automatic --yes")
+    assert out.splitlines()[-1].endswith("minian-vc prune --automatic --grace 0 --yes")
     done = run_cli.json(*out.splitlines()[-1].partition("minian-vc ")[2].split())
     assert {**done, "dry_run": True} == told
     assert at_first - stored(lab) == done["freed_bytes"] > 0
     assert [each["message"] for each in run_cli.json("log")["checkpoints"]] == ["by hand", "A, C"]
-    assert "There is nothing to prune." in run_cli.ok("prune", "--automatic", "--yes").out
+    assert "There is nothing to prune." in run_cli.ok("prune", "--automatic", "--grace", "0", "--yes").out
 
 
 def test_prune_keeps_the_newest_and_repeats_the_path_and_number(
     lab: Path, run_cli: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--keep counts the tagged one too; the line to type names the dataset as it was given."""
+    """--keep-last counts the tagged one too; the line to type names the dataset as it was given."""
     monkeypatch.chdir(lab / "mouse1")
-    out = run_cli.ok("prune", INTERMEDIATE, "--automatic", "--keep", "2").out
-    assert out.splitlines()[-1].endswith(f"minian-vc prune {INTERMEDIATE} --automatic --keep 2 --yes")
-    done = run_cli.ok("prune", INTERMEDIATE, "--automatic", "--keep", "2", "-y").out
-    assert "1 automatic checkpoint pruned" in done
+    out = run_cli.ok("prune", INTERMEDIATE, "--automatic", "--keep-last", "2").out
+    assert out.splitlines()[-1].endswith(f"minian-vc prune {INTERMEDIATE} --automatic --keep-last 2 --yes")
+    done = run_cli.ok("prune", INTERMEDIATE, "--automatic", "--keep-last", "2", "-y").out
+    assert "1 checkpoint pruned" in done
     assert [each["message"] for each in run_cli.json("log")["checkpoints"]] == ["by hand", "A, C", "C, S"]
 
 
-def test_prune_without_a_choice_is_a_usage_error(lab: Path, run_cli: Runner) -> None:
-    """It names the choice that there is; nothing is changed even with --yes."""
+def test_prune_without_a_rule_drops_no_checkpoint(lab: Path, run_cli: Runner) -> None:
+    """Only what nothing refers to; numbers that cannot be are usage errors, and change nothing even with --yes."""
     before = tree(lab)
-    for arguments in (("--yes",), ("--automatic", "--keep", "-1", "--yes"), ("--automatic", "--keep", "x", "--yes")):
-        assert run_cli("prune", *arguments).code == 2
-    outcome = run_cli("prune", "--yes", "--json")
-    assert outcome.json["error"]["kind"] == "InvalidInputError"
-    assert "--automatic" in outcome.err
+    for wrong in ("--keep-last=-1", "--keep-daily=-1", "--grace=-1", "--keep-last=x"):
+        assert run_cli("prune", "--automatic", wrong, "--yes").code == 2
+    assert run_cli.json("prune", "--grace", "0", "--yes")["checkpoints"] == []
     assert tree(lab) == before
 
 
@@ -83,9 +81,9 @@ def test_exit_codes_of_prune(lab: Path, run_cli: Runner, stages: Path) -> None:
     put_stage(stages, "stage-00-init", lab).rename(lab / "new")
     assert run_cli("prune", "new", "--automatic", "--yes").code == 4
     first = run_cli.json("log", INTERMEDIATE)["checkpoints"][-1]["id"].removeprefix("blake3:")[:10]
-    run_cli.ok("prune", INTERMEDIATE, "--automatic", "--yes")
+    run_cli.ok("prune", INTERMEDIATE, "--automatic", "--grace", "0", "--yes")
     gone = run_cli("show", first, "-d", INTERMEDIATE)
-    assert (gone.code, "was pruned on" in gone.err) == (4, True)
+    assert (gone.code, "was pruned or undone on" in gone.err) == (4, True)
     latest = mvc.open(lab / INTERMEDIATE).latest
     mvc.Repository.open(lab).objects.path("manifests", latest.arrays[0].manifest).unlink()
     assert run_cli("prune", INTERMEDIATE, "--automatic").code == 6

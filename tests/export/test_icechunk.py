@@ -402,7 +402,9 @@ def test_pruned_checkpoints_are_not_exported_and_those_exported_before_stay(hist
     automatic = change(history, "C", "notebook")
     change(history, "S")
     history.export(format="icechunk", out=out)
-    assert [each.id for each in history.prune(automatic=True, dry_run=False).checkpoints] == [automatic.id]
+    assert [each.id for each in history.prune(automatic=True, grace_days=0, dry_run=False).checkpoints] == [
+        automatic.id
+    ]
     new = change(history, "b0")
     assert history.export(format="icechunk", out=out).added == (new.id,)
     found = [each.metadata["minian_vc"]["checkpoint"] for each in commits(opened(out))]

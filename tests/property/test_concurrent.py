@@ -41,7 +41,7 @@ def record_or_prune(folder: str, name: str, barrier: Barrier) -> None:
     barrier.wait(PATIENCE)
     for step in range(3 * ROUNDS):
         if name == "prune":
-            dataset.prune(automatic=True, dry_run=False)
+            dataset.prune(automatic=True, grace_days=0, dry_run=False)
         else:
             write_units(Path(folder) / f"{name}.zarr", (1, 2), (step % 3 + 1, 4))
             dataset.record(Request(f"{name} {step % 3 + 1}", None, [name], {"automatic": "notebook"}, wait=30.0))
@@ -123,7 +123,7 @@ def test_what_is_recorded_while_others_prune_is_whole(root: Path) -> None:
             value = float(entry.message.split()[1])
             assert dataset.open(entry.id, return_dict=True)["A"].values[:, 0].tolist() == [value, 4.0]
     dataset = mvc.open(root / "m")
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert len(dataset.history()) <= 2
     assert len(mvc.open(root / "other").history()) == 3 * ROUNDS
 

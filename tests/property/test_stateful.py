@@ -132,7 +132,7 @@ class History(RuleBasedStateMachine):
         newest_first = [checkpoint for checkpoint, _ in reversed(self.checkpoints) if checkpoint in self.automatic]
         held = {*self.tags.values(), self.checkpoints[-1][0]}
         expected = [checkpoint for checkpoint in newest_first[keep:] if checkpoint not in held]
-        done = self.dataset.prune(automatic=True, keep=keep, dry_run=False)
+        done = self.dataset.prune(automatic=True, keep_last=keep, grace_days=0, dry_run=False)
         assert [entry.id for entry in done.checkpoints] == expected
         self.checkpoints = [each for each in self.checkpoints if each[0] not in expected]
         self.automatic -= set(expected)

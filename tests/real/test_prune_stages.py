@@ -43,7 +43,7 @@ def restored(dataset: mvc.Dataset, revision: str, to: Path) -> dict[str, bytes]:
 def test_what_remains_of_a_real_run_is_what_minian_saved(dataset: mvc.Dataset, stages: Path, tmp_path: Path) -> None:
     """Every array of every remaining checkpoint opens with its values and is restored byte for byte."""
     before = {entry.message: entry.id for entry in dataset.history()}
-    done = dataset.prune(automatic=True, dry_run=False)
+    done = dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert [entry.message for entry in done.checkpoints] == [STAGES[4], STAGES[2], STAGES[1]]
     assert [entry.message for entry in dataset.history()] == [STAGES[5], STAGES[3], STAGES[0]]
     for entry in dataset.history():
@@ -55,7 +55,7 @@ def test_what_remains_of_a_real_run_is_what_minian_saved(dataset: mvc.Dataset, s
             assert_same(array, truth[name])
         assert restored(dataset, entry.id, tmp_path / entry.message) == tree(saved)
     for stage in (STAGES[1], STAGES[2], STAGES[4]):
-        with pytest.raises(NotFoundError, match="was pruned on"):
+        with pytest.raises(NotFoundError, match="was pruned or undone on"):
             dataset.open(before[stage])
 
 
@@ -63,7 +63,7 @@ def test_the_store_shrinks_to_what_the_remaining_stages_take_alone(
     dataset: mvc.Dataset, stages: Path, tmp_path: Path
 ) -> None:
     """The chunks and manifests are those of a repository in which only the remaining stages were ever recorded."""
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     other = tmp_path / "other"
     other.mkdir()
     mvc.Repository.create(other)
@@ -80,13 +80,13 @@ def test_what_another_dataset_of_the_animal_holds_is_kept(
     """A copy of a pruned stage in another dataset is whole, though its bytes were stored for the pruned one."""
     copy = mvc.open(put_stage(stages, STAGES[2], root).rename(root / "copy"))
     assert copy.record(Request("copy", "copy", wait=0)).stored_bytes == 0
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert restored(copy, "copy", tmp_path / "back") == tree(stages / STAGES[2] / INTERMEDIATE)
 
 
 def test_units_and_diff_go_over_what_was_pruned(dataset: mvc.Dataset) -> None:
     """The merge is still noticed where the steps around it are gone; a pruned step has no entry."""
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     history = dataset.history()
     entries = dataset.units()
     assert [entry.checkpoint for entry in entries] == [entry.id for entry in reversed(history)]
@@ -97,7 +97,7 @@ def test_units_and_diff_go_over_what_was_pruned(dataset: mvc.Dataset) -> None:
 
 def test_the_notebook_goes_on_after_a_prune(dataset: mvc.Dataset, stages: Path, root: Path) -> None:
     """A stage that was pruned and comes again is stored again, whole, and can be brought back in place."""
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     folder = put_stage(stages, STAGES[2], root)
     again = dataset.record(Request("again", "again", provenance=AUTOMATIC, wait=0))
     assert again.created

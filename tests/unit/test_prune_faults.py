@@ -51,7 +51,7 @@ def dataset(root: Path) -> mvc.Dataset:
 
 def prune_as_another(root: Path, name: str = "m") -> mvc.verbs.prune.Pruned:
     """Prune as another process would, through a repository of its own."""
-    return mvc.open(root / name).prune(automatic=True, dry_run=False)
+    return mvc.open(root / name).prune(automatic=True, grace_days=0, dry_run=False)
 
 
 # -- kills ------------------------------------------------------------------------------------
@@ -80,14 +80,14 @@ def test_a_kill_after_an_operation_leaves_a_history_that_the_next_prune_complete
     with monkeypatch.context() as patch:
         kill_after(patch, OperationLog, "publish", published)
         with pytest.raises(Killed):
-            dataset.prune(automatic=True, dry_run=False)
+            dataset.prune(automatic=True, grace_days=0, dry_run=False)
     again = mvc.open(root / "m")
     left = ["begin", "auto 2", "auto 3", "by hand", "auto 4"]
     assert messages(again) == (left if published == 1 else [each for each in left if each != "auto 3"])
     assert objects(root, "chunks") == before
     assert_whole(again)
     assert rebuilt(root) == dump(root)
-    done = again.prune(automatic=True, dry_run=False)
+    done = again.prune(automatic=True, grace_days=0, dry_run=False)
     assert len(done.checkpoints) == 2 - published
     assert_whole(again)
     assert_nothing_left_over(root, again)
@@ -106,9 +106,9 @@ def test_a_kill_while_removing_leaves_garbage_that_the_next_prune_sweeps(
     dataset = mvc.open(folder)
     before = objects(root, "manifests"), objects(root, "chunks")
     with monkeypatch.context() as patch:
-        kill_after(patch, Path, "unlink", removed + 2)  # publishing unlinks the two staged operations
+        kill_after(patch, Path, "unlink", removed + 3)  # after the clock's probe and the two staged operations
         with pytest.raises(Killed):
-            dataset.prune(automatic=True, dry_run=False)
+            dataset.prune(automatic=True, grace_days=0, dry_run=False)
     gone = len(before[0] - objects(root, "manifests")), len(before[1] - objects(root, "chunks"))
     assert gone == (min(removed, 4), max(0, removed - 4))
     again = mvc.open(folder)
@@ -116,7 +116,7 @@ def test_a_kill_while_removing_leaves_garbage_that_the_next_prune_sweeps(
     for n, value in ((0, 4.0), (1, 1.0)):
         assert again.open(f"latest~{n}", return_dict=True)["motion"].values[0] == value
     assert dump(root) == rebuilt(root)
-    done = mvc.open(folder).prune(automatic=True, dry_run=False)
+    done = mvc.open(folder).prune(automatic=True, grace_days=0, dry_run=False)
     assert (done.checkpoints, done.freed_objects) == ((), 6 - removed)
     assert operations(root)[-1] == ("sweep" if removed < 6 else "prune")
     assert_nothing_left_over(root, again)
@@ -143,7 +143,7 @@ def test_whoever_finds_a_manifest_may_count_on_all_that_it_names(root: Path, mon
                 seen.append(digest)
 
     monkeypatch.setattr(Path, "unlink", unlink)
-    done = mvc.open(folder).prune(automatic=True, dry_run=False)
+    done = mvc.open(folder).prune(automatic=True, grace_days=0, dry_run=False)
     assert seen
     assert done.freed_objects == 6
 
@@ -162,11 +162,11 @@ def test_an_object_that_cannot_be_removed_is_told_and_removed_later(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refuse)
         with pytest.raises(StorageError, match=r"objects/chunks.* Permission denied") as told:
-            dataset.prune(automatic=True, dry_run=False)
+            dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert "Prune again" in told.value.hint
     assert messages(dataset) == ["begin", "auto 2", "by hand", "auto 4"]
     assert_whole(dataset)
-    done = dataset.prune(automatic=True, dry_run=False)
+    done = dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert (done.checkpoints, done.freed_objects) == ((), 2)
     assert_nothing_left_over(root, dataset)
 
@@ -232,7 +232,7 @@ def test_objects_that_cannot_be_listed_stop_a_prune(
     with monkeypatch.context() as patch:
         patch.setattr("minian_vc.sweep.os.scandir", refuse)
         with pytest.raises(StorageError):
-            dataset.prune(automatic=True, dry_run=False)
+            dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert tree(root) == before
 
 
@@ -277,7 +277,7 @@ def test_a_commit_that_a_prune_overtakes_is_whole(
     assert dataset.open("latest", return_dict=True)["C"].values[:, 0].tolist() == [1.0, 9.0]
     assert_whole(dataset)
     assert rebuilt(root) == dump(root)
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert dataset.open("latest", return_dict=True)["C"].values[:, 0].tolist() == [1.0, 9.0]
 
 
@@ -285,7 +285,7 @@ def test_a_commit_that_a_sweep_of_leftovers_overtakes_is_whole(
     dataset: mvc.Dataset, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Objects of a killed commit are reused by the next one, while a prune with nothing to drop removes them."""
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     save(root / "m", "C", 33, 34)
     with monkeypatch.context() as patch:
         kill_after(patch, committing._Attempt, "_array_version", 2)
@@ -350,12 +350,12 @@ def test_a_commit_after_a_prune_stores_again_what_the_working_folder_still_holds
     """The record of the working folder names a manifest that is gone: its files are read, not counted on."""
     gone = next(entry.id for entry in dataset.history() if entry.message == "auto 1")
     dataset.restore(f"@{gone}")
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert {each.name: each.state for each in dataset.status()} == {"A": "unchanged", "C": "modified"}
     record(dataset, "again")
     assert dataset.open("latest", return_dict=True)["C"].values[:, 0].tolist() == [1.0, 9.0]
     step(dataset, "and on", 13, 9)
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert_nothing_left_over(root, dataset)
 
 
@@ -380,7 +380,7 @@ def test_uncommitted_work_is_not_taken_for_recorded_by_a_pruned_checkpoint(datas
     """A restore commits first what only a pruned checkpoint had."""
     gone = next(entry.id for entry in dataset.history() if entry.message == "auto 1")
     dataset.restore(f"@{gone}")
-    dataset.prune(automatic=True, dry_run=False)
+    dataset.prune(automatic=True, grace_days=0, dry_run=False)
     saved = dataset.restore("@latest").saved_as
     assert saved is not None
     assert dataset.open(saved.id, return_dict=True)["C"].values[0, 0] == 1.0
@@ -394,5 +394,5 @@ def test_a_prune_waits_in_line_and_then_is_busy(
     other = mvc.open(root / "m")
     before = objects(root, "chunks")
     with dataset.repository.history(), pytest.raises(BusyError):
-        other.prune(automatic=True, dry_run=False)
+        other.prune(automatic=True, grace_days=0, dry_run=False)
     assert objects(root, "chunks") == before
