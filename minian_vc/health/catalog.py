@@ -150,11 +150,11 @@ class _Until(OperationLog):
 
     def __init__(self, log: OperationLog, last: int) -> None:
         super().__init__(log.folder, log.folder)
-        self._last = last
+        self._until = last
 
     def after(self, sequence: int, digest: str | None) -> Iterator[tuple[Operation, str]]:
-        if sequence < self._last:
-            yield from itertools.islice(super().after(sequence, digest), self._last - sequence)
+        if sequence < self._until:
+            yield from itertools.islice(super().after(sequence, digest), self._until - sequence)
 
 
 def made_anew(repository: Repository, path: Path, operations: OperationLog | None = None) -> Catalog:
