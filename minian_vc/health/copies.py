@@ -96,7 +96,7 @@ class Places:
                     yield Path(folder)
 
     def _files(self, *, everywhere: bool) -> Iterator[Path]:
-        yield from self._damaged
+        yield from (Path(os.path.realpath(path)) for path in self._damaged)  # a link may lead to the bytes themselves
         ours = [self._repository.folder / name for name in OURS]
         theirs = [self._repository.root / dataset for dataset in self._datasets] if everywhere else []
         for place in (*theirs, *ours):

@@ -47,7 +47,7 @@ def find_remedies(repository: Repository, damage: Sequence[Damage]) -> list[Reme
     with copied(repository, quick=True) as copy:
         log = read_log(repository.operations, copy.operations())
         datasets = {path for paths in log.paths.values() for path in paths}
-        places = Places(repository, sorted(datasets), [each.path for each in damage if each.kind in OBJECTS])
+        places = Places(repository, sorted(datasets), [each.path for each in damage if each.digest])
         looks: tuple[Callable[[list[Damage]], Iterable[Remedy]], ...] = (
             lambda left: _from_copies(places, left),
             lambda left: _from_catalog(copy, log.paths, left),

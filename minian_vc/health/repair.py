@@ -20,7 +20,7 @@ from minian_vc.health.report import VerifyReport
 from minian_vc.health.stored import Stored
 from minian_vc.health.verify import look, repository_at, verify_repository
 from minian_vc.model import digest_of
-from minian_vc.objects import KINDS, Batch
+from minian_vc.objects import KINDS, MAX_DOCUMENT, Batch
 from minian_vc.repository import Repository
 
 __all__ = ["repair"]
@@ -95,8 +95,8 @@ def _apply(repository: Repository, remedies: Sequence[Remedy]) -> Iterator[Remed
                     repository.objects.set_aside(each.damage.path)
                     yield each
         for each in remedies:
-            if each.damage.kind == "operation" and each.content is not None:
-                _replace(repository, each.damage.path, each.content)
+            if each.damage.kind == "operation" and (content := _content(each)) is not None:
+                _replace(repository, each.damage.path, content)
                 yield each
     for each in remedies:
         if each.damage.kind == "catalog":
@@ -107,16 +107,27 @@ def _apply(repository: Repository, remedies: Sequence[Remedy]) -> Iterator[Remed
 def _stage(batch: Batch, remedy: Remedy) -> bool:
     """Stage the bytes of an object; tell whether they are those that are needed."""
     kind = OBJECTS[remedy.damage.kind]
-    if remedy.content is not None:
-        return batch.add(kind, remedy.content) == remedy.damage.digest
-    if remedy.file is None:
-        return False
-    source = durable.open_without_links(remedy.file)
-    try:
-        if kind == "chunks":
+    if kind == "chunks" and remedy.file is not None:
+        with _opened(remedy.file) as source:
             return batch.add_file(source)[0] == remedy.damage.digest
-        content = durable.read_block(source, os.fstat(source).st_size)
-        return digest_of(content) == remedy.damage.digest == batch.add(kind, content)
+    content = _content(remedy)
+    return content is not None and batch.add(kind, content) == remedy.damage.digest
+
+
+def _content(remedy: Remedy) -> bytes | None:
+    """Return the bytes of a document, if there are any that have its digest."""
+    content = remedy.content
+    if remedy.file is not None:
+        with _opened(remedy.file) as source:
+            content = durable.read_block(source, MAX_DOCUMENT)
+    return content if content is not None and digest_of(content) == remedy.damage.digest else None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    source = durable.open_without_links(path)
+    try:
+        yield source
     finally:
         os.close(source)
 

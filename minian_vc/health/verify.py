@@ -140,13 +140,16 @@ def _still_bad(repository: Repository, path: Path) -> str:
 
 def _catalog(copy: CatalogCopy, last: int | None, found: list[Damage]) -> tuple[str, tuple[str, ...]]:
     """Return what is wrong with the catalog, compared up to an operation, and what else is to be said."""
+    not_compared = "", ("The catalog was not compared with the history, which is damaged.",)
     if copy.problem or last is None:
         return copy.problem, ()
+    if any(each.kind == "operation" for each in found):
+        return not_compared
     try:
         return copy.differs(last), ()
     except MinianVCError as error:
         if any(each.serious for each in found):
-            return "", ("The catalog was not compared with the history, which is damaged.",)
+            return not_compared
         return f"it could not be made anew: {error.message}", ()
 
 

@@ -10,17 +10,19 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from minian_vc.errors import EnvironmentUnfitError, MinianVCError
 from minian_vc.health.log import ReadLog
 from minian_vc.health.report import Affected, Damage
 from minian_vc.model import ArrayVersion, Checkpoint, FileEntry, Operation
-from minian_vc.objects import MISSING, NO_FILE, ObjectStore
+from minian_vc.objects import MISSING, NO_FILE, Kind, ObjectStore
 from minian_vc.timeline import Timeline
 from minian_vc.zarr_format import METADATA_NAMES, ChunkCount, read_array_folder, stem
 
 __all__ = ["Versions"]
 
+T = TypeVar("T")
 _KINDS = {"chunks": "chunk", "manifests": "manifest", "checkpoints": "checkpoint"}
 
 
@@ -78,14 +80,9 @@ class Versions:
 
     def _checkpoint(self, checkpoint_id: str, *, is_live: bool) -> None:
         """Look at a checkpoint's document, which stays for good, and if it is there at what it refers to."""
-        try:
-            checkpoint = Checkpoint.from_document(self._objects.read("checkpoints", checkpoint_id))
-        except EnvironmentUnfitError:
-            raise
-        except MinianVCError as error:
-            path = self._objects.path("checkpoints", checkpoint_id)
-            found = _damage(path, self._objects.examine(path) or error.message)
-            self._add(found, checkpoint_id if is_live else None, None)
+        checkpoint = self._read("checkpoints", checkpoint_id, self._parsed)
+        if isinstance(checkpoint, Damage):
+            self._add(checkpoint, checkpoint_id if is_live else None, None)
             return
         for array in checkpoint.arrays:
             for each in self._array(array):
@@ -96,15 +93,29 @@ class Versions:
 
     def _state(self, digest: str) -> None:
         """Look at what a working folder held before a restore, as far as it is still kept."""
-        path = self._objects.path("checkpoints", digest)
-        try:
-            state = Checkpoint.from_document(self._objects.read("checkpoints", digest))
-        except MinianVCError as error:
-            self._add_unless_missing(_damage(path, self._objects.examine(path) or error.message))
+        state = self._read("checkpoints", digest, self._parsed)
+        if isinstance(state, Damage):
+            self._add_unless_missing(state)
             return
         for array in state.arrays:
             for each in self._array(array):
                 self._add_unless_missing(each)
+
+    def _parsed(self, digest: str) -> Checkpoint:
+        return Checkpoint.from_document(self._objects.read("checkpoints", digest))
+
+    def _read(self, kind: Kind, digest: str, parse: Callable[[str], T]) -> T | Damage:
+        """Return a document, or what is wrong with it."""
+        path = self._objects.path(kind, digest)
+        problem = self._bad.get(path) or _looked_at(path)
+        if not problem:
+            try:
+                return parse(digest)
+            except EnvironmentUnfitError:
+                raise
+            except MinianVCError as error:
+                problem = self._objects.examine(path) or error.message
+        return _damage(path, problem)
 
     def _add(self, damage: Damage, checkpoint: str | None, array: str | None) -> None:
         trouble = self._found.setdefault(damage.path, _Trouble(damage))
@@ -145,13 +156,14 @@ class Versions:
         metadata: dict[str, bytes] = {}
 
         def documents() -> Iterator[tuple[str, dict[str, FileEntry]]]:
-            root = self._document(digest, "manifest", damage)
-            if root is not None:
-                yield digest, root[0]
-            for part in root[1] if root is not None else ():
-                document = self._document(part, "manifest_part", damage)
-                if document is not None:
-                    yield part, document[0]
+            parts = [digest]
+            for number, each in enumerate(parts):
+                document = self._read("manifests", each, self._part if number else self._root)
+                if isinstance(document, Damage):
+                    damage.append(document)
+                else:
+                    parts += document[1]
+                    yield each, document[0]
 
         for document, entries in documents():
             damage += self._objects_of(document, entries, unkept)
@@ -162,15 +174,11 @@ class Versions:
             return _Manifest(tuple(damage), None)
         return _Manifest((), self._describe(name, metadata, lambda: (entries for _, entries in documents())))
 
-    def _document(self, digest: str, kind: str, damage: list[Damage]) -> tuple[dict[str, FileEntry], list[str]] | None:
-        try:
-            return self._objects.read_manifest_document(digest, "manifest" if kind == "manifest" else "manifest_part")
-        except EnvironmentUnfitError:
-            raise
-        except MinianVCError as error:
-            path = self._objects.path("manifests", digest)
-            damage.append(_damage(path, self._objects.examine(path) or error.message))
-            return None
+    def _root(self, digest: str) -> tuple[dict[str, FileEntry], list[str]]:
+        return self._objects.read_manifest_document(digest, "manifest")
+
+    def _part(self, digest: str) -> tuple[dict[str, FileEntry], list[str]]:
+        return self._objects.read_manifest_document(digest, "manifest_part")
 
     def _objects_of(self, document: str, entries: Mapping[str, FileEntry], unkept: str) -> list[Damage]:
         """Return what is wrong with the objects that a document names; each document is gone through once."""
@@ -214,8 +222,8 @@ def _described(array: ArrayVersion) -> tuple[object, ...]:
     return (*shaped, array.missing_chunks)
 
 
-def _looked_at(path: Path, size: int) -> str:
-    """Say what is wrong with an object at a glance."""
+def _looked_at(path: Path, size: int | None = None) -> str:
+    """Say what is wrong with an object at a glance, its size too if that is known."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -224,7 +232,7 @@ def _looked_at(path: Path, size: int) -> str:
         return f"it cannot be read ({error.strerror})"
     if not stat.S_ISREG(found.st_mode):
         return NO_FILE
-    return "" if found.st_size == size else f"it has {found.st_size:,} bytes instead of {size:,}"
+    return "" if size in (None, found.st_size) else f"it has {found.st_size:,} bytes instead of {size:,}"
 
 
 def _damage(path: Path, problem: str, size: int | None = None) -> Damage:
