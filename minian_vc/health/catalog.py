@@ -122,7 +122,8 @@ class CatalogCopy:
             try:
                 (first,) = connection.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check(1)").fetchone()
                 orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
-                connection.execute("BEGIN IMMEDIATE")  # a damaged header may say that it must not be written
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE probe (x)")  # a damaged header may say that it must not be written
                 connection.execute("ROLLBACK")
             except sqlite3.Error as error:
                 return str(error)
