@@ -24,7 +24,7 @@ from minian_vc.text import number, printable
 
 __all__ = ["Rebuilt", "rebuild", "rebuild_repository"]
 
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY)  # a header may say the last
+DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 BESIDE = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database
 
 
@@ -145,7 +145,8 @@ def _put_in_place(fresh: Path, repository: Repository) -> Path | None:
         return None
     aside = _set_aside(live, repository.objects.quarantine) if os.path.lexists(live) else None
     repository.catalog.prepare()
-    _transferred(fresh, live)
+    if not _transferred(fresh, live):
+        raise StorageError(f"The catalog {live} could not be written.", "The next command makes it anew.")
     return aside
 
 
@@ -154,9 +155,9 @@ def _transferred(fresh: Path, live: Path) -> bool:
     try:
         transfer(fresh, live, BUSY_SECONDS)
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
-            return False
-        raise StorageError(f"The catalog {live} could not be written: {error}.", "Nothing was lost.") from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in DISK:
+            raise StorageError(f"The catalog {live} could not be written: {error}.", "It is as it was.") from error
+        return False  # a damaged header may even say that it must not be written to
     return True
 
 

@@ -97,7 +97,8 @@ def prune(
     grace = repository.config.grace_days if grace_days is None else grace_days
     if not grace >= 0:
         raise InvalidInputError(f"{grace} days of grace cannot be.", "Nothing was changed.")
-    with reserve.given_up_if_full(repository.folder), repository.history() as history:
+    room = contextlib.nullcontext() if dry_run else reserve.given_up_if_full(repository.folder)
+    with room, repository.history() as history:
         latest = _newest(history, dataset)
         chosen = rules.to_drop(queries.log(history.connection, dataset.uid), latest)
         garbage = _Garbage(repository, dataset, {entry.id for entry in chosen}, grace * DAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minian_vc import reserve
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.catalog.recorded import recorded_operations
 from minian_vc.errors import DamagedError, NotFoundError
@@ -40,12 +41,18 @@ class Undone:
 
     operations: tuple[Operation, ...]
     redo: bool
+    grace_days: float
     restored: Restored | None = None
 
     def __repr__(self) -> str:
         told = [f"{'Brought back' if self.redo else 'Taken back'}: {describe(each)}." for each in self.operations]
         if self.restored is not None:
             told.append(repr(self.restored))
+        elif not self.redo and self.operations[0].action == "commit":
+            told.append(
+                "The folder is as it was; its arrays are not committed. Until something else is done, and for "
+                f"{self.grace_days:g} days, it can be brought back: minian-vc undo --redo"
+            )
         return "\n".join(told)
 
 
@@ -64,19 +71,20 @@ def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False, num
     NotFoundError
         There is nothing, or its bytes were removed since.
     """
-    with repository.history() as history:
+    with reserve.given_up_if_full(repository.folder), repository.history() as history:
         timeline = history.timeline()
         group = _to_redo(repository, timeline, dataset) if redo else _to_undo(repository, timeline, dataset, number)
         effects = timeline.effect(group[0])[0] if redo else group
         if group[0].before is None:
             repository.require_format(3)
             concerned = history.read_checkpoint(group[0].checkpoint)
-            history.append("undo", dataset.path, concerned, undoes=group[0].group)
-            return Undone(tuple(effects), redo)
+            history.append("undo", dataset.path, concerned, undoes=group[0].group, what=_words(effects, redo))
+            return Undone(tuple(effects), redo, repository.config.grace_days)
     state = repository.checkpoint(group[0].before)
     undoing = Undoing(group[0].checkpoint, group[0].group, frozenset(state.provenance.get("folders", ())))
-    asked = Asked(state, f"{'redo' if redo else 'undo'} of {describe(effects[0])}", undoing)
-    return Undone(tuple(effects), redo, restore_checkpoint(repository, dataset, asked))
+    asked = Asked(state, _words(effects, redo), undoing)
+    restored = restore_checkpoint(repository, dataset, asked)
+    return Undone(tuple(effects), redo, repository.config.grace_days, restored)
 
 
 def logged(repository: Repository, dataset: DatasetRow, n: int | None = None) -> list[LoggedOperation]:
@@ -109,8 +117,13 @@ def describe(operation: Operation) -> str:
     if operation.action == "prune":
         return f"prune of {checkpoint}"
     if operation.action == "undo":
-        return operation.what or f"undo of {operation.undoes}"
+        return operation.what or "undo"
     return f"restore of {operation.what}" if operation.action == "restore" else "removal of what nothing refers to"
+
+
+def _words(effects: Sequence[Operation], redo: bool) -> str:
+    more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
+    return f"{'redo' if redo else 'undo'} of {describe(effects[0])}{more}"
 
 
 def _to_undo(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -238,10 +237,12 @@ def is_as_good_as_before(lab: Lab) -> bool:
 
 def bits(content: bytes, size: int) -> list[tuple[int, int]]:
     """Places of bits: in the file's header, in the headers of pages, and anywhere."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311
     third = max(FLIPS // 3, 1)
     places = chance.sample(range(100), min(third, 100))
-    places += [chance.randrange(len(content) // size) * size + 100 * (i % 2) + chance.randrange(12) for i in range(third)]
+    places += [
+        chance.randrange(len(content) // size) * size + 100 * (i % 2) + chance.randrange(12) for i in range(third)
+    ]
     places += [chance.randrange(len(content)) for _ in range(third)]
     return [(place, chance.randrange(8)) for place in places]
 
