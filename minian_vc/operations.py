@@ -49,7 +49,7 @@ class OperationLog:
             if (operation.sequence, operation.previous) != (sequence + 1, digest):
                 raise DamagedError(
                     f"The operation {path} does not follow the one before it.",
-                    "Nothing was changed. Restore .minian_vc from a backup.",
+                    "Nothing was changed. See: minian-vc verify",
                 )
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest

@@ -245,6 +245,8 @@ JSON_COMMANDS = {
     "prune": ["--automatic"],
     "undo": [],
     "du": [],
+    "verify": [],
+    "rebuild": [],
 }
 
 
