@@ -1,0 +1,149 @@
+"""Do something bad to the scenarios, case by case, each in a process of its own; print what came of each as JSON lines.
+
+Run by the tests as a program: it must have no threads when it forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dask.array
+import numcodecs
+import xarray
+import zarr
+from forking import Ended, in_child
+from judging import Expected, expect, judge
+from scenarios import SCENARIOS, Scenario
+from steps import Step, Steps
+
+
+__all__ = ["dask", "numcodecs", "xarray", "zarr"]  # imported before forking, for each child would import them anew
+
+
+class Stage:
+    """One scenario with its past, and copies of it to play on."""
+
+    def __init__(self, scenario: Scenario, work: Path) -> None:
+        self.scenario, self._work = scenario, work
+        self._base, self.root = work / "base", work / "case"
+        self._base.mkdir(parents=True)
+        with scenario.settings():
+            ended = in_child(lambda tell: tell(expect(scenario, self._base, work)))
+            if ended.error:
+                raise SystemExit(f"{scenario.name}: {ended.error}")
+            self.expected: Expected = ended.told[0]
+
+    def set(self) -> None:
+        """Make the past anew."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(self._base, self.root, symlinks=True)
+
+    def act(self, steps: Steps, tell: Callable, arm: Callable[[], object] = lambda: None) -> None:
+        """Give the command, and tell when it is acknowledged."""
+        with self.scenario.settings(), steps.heard():
+            arm()
+            self.scenario.act(self.root)
+            tell("acknowledged")
+
+    def steps(self) -> list[Step]:
+        """Return the steps of an act that is not disturbed."""
+        self.set()
+        found: list[Step] = []
+        steps = Steps(self.root, found.append, without=self.scenario.without)
+
+        def act(tell: Callable) -> None:
+            self.act(steps, lambda _: None)
+            tell(found)
+
+        return in_child(act).told[0]
+
+    def judged(self, *, acknowledged: bool) -> str:
+        """Return what is wrong now, if anything is."""
+
+        def ask(_: Callable) -> None:
+            with self.scenario.settings():
+                judge(self.root, self.expected, acknowledged=acknowledged)
+
+        return in_child(ask).error
+
+
+# -- kills ------------------------------------------------------------------------------------
+
+
+def killed_at(stage: Stage, number: int) -> dict:
+    """Kill before the step of a number."""
+    stage.set()
+    count = 0
+
+    def before(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    steps = Steps(stage.root, before, without=stage.scenario.without)
+    return _told(stage, f"step {number}", in_child(lambda tell: stage.act(steps, tell)))
+
+
+def killed_after(stage: Stage, seconds: float) -> dict:
+    """Kill after a time: the system does it, in the midst of whatever is done then."""
+    stage.set()
+    steps = Steps(stage.root, without=stage.scenario.without)
+
+    def arm() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    return _told(stage, f"{seconds * 1000:.2f} ms", in_child(lambda tell: stage.act(steps, tell, arm)))
+
+
+def _told(stage: Stage, when: str, ended: Ended) -> dict:
+    wrong = ended.error or stage.judged(acknowledged=bool(ended.told))
+    return {"when": when, "killed": ended.killed, "acknowledged": bool(ended.told), "wrong": wrong}
+
+
+def kills(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Kill at the steps in turn, or at some of them where there are too many, and at random moments."""
+    names = stage.steps()
+    at_steps = min(len(names), max(1, count * 2 // 3))
+    chosen = sorted(chance.sample(range(1, len(names) + 1), at_steps))
+    for number in chosen:
+        yield {**killed_at(stage, number), "step": str(names[number - 1])}
+    seconds = _duration(stage)
+    for _ in range(count - at_steps):
+        yield killed_after(stage, chance.uniform(0, seconds * 1.1))
+
+
+def _duration(stage: Stage) -> float:
+    began = time.perf_counter()
+    stage.steps()
+    return time.perf_counter() - began
+
+
+KINDS: dict[str, Callable] = {"kills": kills}
+
+
+def main(kind: str, names: str, count: str, seed: str) -> None:
+    """Play a kind of disaster with some scenarios, ``count`` times in all."""
+    os.environ["PATH"] = ""  # no git: it takes as long as all the rest
+    chosen = [SCENARIOS[name] for name in json.loads(names)]
+    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 (flushing is free there)
+    for number, scenario in enumerate(chosen):
+        share = int(count) * (number + 1) // len(chosen) - int(count) * number // len(chosen)
+        with tempfile.TemporaryDirectory(dir=where, prefix="faults-") as work:
+            stage = Stage(scenario, Path(work))
+            for seen in KINDS[kind](stage, share, random.Random(f"{seed} {scenario.name}")):  # noqa: S311
+                print(json.dumps({"scenario": scenario.name, **seen}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
