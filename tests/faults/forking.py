@@ -23,7 +23,7 @@ class Ended:
 def in_child(action: Callable[[Callable[[Any], None]], object]) -> Ended:
     """Run ``action(tell)`` in a forked process and wait; what it tells is there even if it is killed afterwards."""
     if threading.active_count() != 1:
-        raise SystemExit("There are threads: no child of this process can be relied on.")
+        raise SystemExit(f"There are threads ({threading.enumerate()}): no child of this process can be relied on.")
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -10,9 +10,10 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scenarios import CATALOG, DATASET, SCENARIOS, Contents, Past, Scenario, contents, save
 from unit.handmade import make_old
@@ -84,20 +85,20 @@ def judge(root: Path, expected: Expected, *, acknowledged: bool) -> None:
         Something cannot be opened or read.
     """
     _age_notes(root)
-    view, folder = _view(root), contents(root / DATASET)
-    _claim(view in expected.views, "history", view, expected.views)
+    seen, folder = _Seen(root), contents(root / DATASET)
+    _claim(seen.view in expected.views, "history", seen.view, expected.views)
     _claim(_is_fit(folder, expected), "folder", _short(folder))
     if acknowledged:
-        _claim(view == expected.views[-1], "acknowledged, and not in the history", view)
+        _claim(seen.view == expected.views[-1], "acknowledged, and not in the history", seen.view)
         _claim(folder == expected.new, "acknowledged, and not in the folder", _short(folder))
+    seen.claim_recorded(expected)
     _all_is_whole(root, expected)
-    _nothing_of_the_folder_is_lost(root, folder, expected)
-    if expected.scenario.repeatable or view != expected.views[-1] or folder != expected.new:
+    _nothing_of_the_folder_is_lost(folder, seen, expected)
+    if expected.scenario.repeatable or seen.view != expected.views[-1] or folder != expected.new:
         expected.scenario.act(root)
-    _claim(_view(root) == expected.views[-1], "done again, and not in the history", _view(root))
     _claim(contents(root / DATASET) == expected.new, "done again, and not in the folder")
-    _all_is_whole(root, expected)
     _go_on(root, expected)
+    _all_is_whole(root, expected)
 
 
 def _claim(holds: object, *told: object) -> None:
@@ -109,7 +110,10 @@ def _claim(holds: object, *told: object) -> None:
 
 
 def _view(root: Path) -> View:
-    entries = mvc.open(root / DATASET).history()
+    return _view_of(mvc.open(root / DATASET).history())
+
+
+def _view_of(entries: Iterable[Any]) -> View:
     return tuple((entry.message, tuple(sorted(entry.tags)), tuple(sorted(entry.arrays))) for entry in entries)
 
 
@@ -149,35 +153,41 @@ def _age_notes(root: Path) -> None:
 # -- what must hold ---------------------------------------------------------------------------
 
 
-def _all_is_whole(root: Path, expected: Expected) -> None:
-    repository = mvc.Repository.open(root)
-    list(repository.operations.after(0, None))  # raises where the chain is broken
-    for entry, held in _checkpoints(root):
-        known = expected.recorded[entry.message]
-        for name, files in held.items():
-            versions = [known.get(name)] if entry.automatic != "restore" else _versions(name, expected)
-            _claim(files in versions, "content", entry.message, name)
-    _store_is_whole(root / OBJECTS)
-    _claim(_dump(root / CATALOG) == _rebuilt(root, expected), "the catalog is not the log's fold")
+class _Seen:
+    """A history as it is found: each checkpoint with the bytes of all its files, each checked against its digest."""
 
+    def __init__(self, root: Path) -> None:
+        dataset = mvc.open(root / DATASET)
+        self.entries = dataset.history()
+        self.view = _view_of(self.entries)
+        self.held: list[Contents] = []
+        for entry in self.entries:
+            arrays = dataset.show(entry.id).arrays
+            self.held.append({a.folder: dict(dataset.repository.stored_files(a.manifest)) for a in arrays})
 
-def _checkpoints(root: Path) -> Iterator[tuple[object, Contents]]:
-    """Yield each checkpoint with the bytes of all its files, each checked against its digest."""
-    dataset = mvc.open(root / DATASET)
-    for entry in dataset.history():
-        arrays = dataset.show(entry.id).arrays
-        yield entry, {array.folder: dict(dataset.repository.stored_files(array.manifest)) for array in arrays}
+    def claim_recorded(self, expected: Expected) -> None:
+        """Each checkpoint holds what was recorded; what a restore recorded by itself, versions that there were."""
+        for entry, held in zip(self.entries, self.held, strict=True):
+            known = expected.recorded[entry.message]
+            for name, files in held.items():
+                versions = [known.get(name)] if entry.automatic != "restore" else _versions(name, expected)
+                _claim(files in versions, "content", entry.message, name)
 
 
 def _versions(name: str, expected: Expected) -> list:
     return [held[name] for held in (*expected.recorded.values(), expected.old) if name in held]
 
 
-def _nothing_of_the_folder_is_lost(root: Path, folder: Contents, expected: Expected) -> None:
-    held = [folder, *(each for _, each in _checkpoints(root))]
+def _nothing_of_the_folder_is_lost(folder: Contents, seen: _Seen, expected: Expected) -> None:
     for name, files in expected.old.items():
         saved_over = name in expected.new and expected.scenario.name.startswith("save")
-        _claim(saved_over or any(each.get(name) == files for each in held), "lost from the folder", name)
+        _claim(saved_over or any(each.get(name) == files for each in (folder, *seen.held)), "lost from the folder", name)
+
+
+def _all_is_whole(root: Path, expected: Expected) -> None:
+    """The chain of operations, every object, and the catalog, which is the log's fold."""
+    _store_is_whole(root / OBJECTS)
+    _claim(_dump(root / CATALOG) == _rebuilt(root, expected), "the catalog is not the log's fold")
 
 
 def _store_is_whole(store: Path) -> None:
@@ -216,6 +226,6 @@ def _go_on(root: Path, expected: Expected) -> None:
     make_old(root / DATASET)
     now = contents(root / DATASET)
     mvc.open(root / DATASET).record(Request("further", wait=0))
-    entry, held = next(_checkpoints(root))
-    _claim(entry.message == "further" and held == now, "the next commit is not what was saved")
-    _claim(_view(root)[1:] == expected.views[-1], "the next commit changed the history before it")
+    seen = _Seen(root)
+    _claim(seen.view[0][0] == "further" and seen.held[0] == now, "the next commit is not what was saved")
+    _claim(seen.view[1:] == expected.views[-1], "done again, and not in the history", seen.view)
