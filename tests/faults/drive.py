@@ -23,6 +23,7 @@ import xarray  # noqa: F401
 import zarr  # noqa: F401
 from forking import Ended, in_child
 from judging import Expected, expect, judge
+from power import Cut, Disk, Recording, lay_out
 from scenarios import SCENARIOS, Scenario
 from steps import Step, Steps
 
@@ -132,7 +133,77 @@ def _duration(stage: Stage) -> float:
     return time.perf_counter() - began
 
 
-KINDS: dict[str, Callable] = {"kills": kills}
+# -- power cuts -------------------------------------------------------------------------------
+
+
+def recorded(stage: Stage, without: frozenset[str]) -> Recording:
+    """Return the events of an act that is not disturbed."""
+    stage.set()
+
+    def act(tell: Callable) -> None:
+        recording = Recording(stage.root)
+        steps = Steps(stage.root, after=recording.hear, without=without)
+        stage.act(steps, lambda _: None)
+        tell(recording)
+
+    ended = in_child(act)
+    if ended.error:
+        raise SystemExit(f"{stage.scenario.name}: {ended.error}")
+    return ended.told[0]
+
+
+def cuts(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Cut the power after some of the events, and most often after the last."""
+    ways = stage.scenario.without | {"syncfs"}, stage.scenario.without
+    recordings = [recorded(stage, way) for way in ways]
+    for number in range(count):
+        recording = recordings[number % 4 == 3]  # one flush of all that there is hides flushes that are missing
+        events = len(recording.events)
+        at = events if number < max(2, count // 5) else chance.randint(1, events)
+        wrong = after_cut(stage, Cut(recording, at).by_chance(chance), acknowledged=at == events)
+        step = recording.steps[at - 1]
+        yield {"when": f"after event {at} of {events}", "step": step, "acknowledged": at == events, "wrong": wrong}
+
+
+def after_cut(stage: Stage, disk: Disk, *, acknowledged: bool) -> str:
+    """Return what is wrong on a disk as a cut left it."""
+    shutil.rmtree(stage.root, ignore_errors=True)
+    lay_out(disk, stage.root)
+    return stage.judged(acknowledged=acknowledged)
+
+
+missed: set[str] = set()
+
+
+def flushes(stage: Stage, *_: object) -> Iterator[dict]:
+    """Take away each flush in turn, and cut the power until something is lost.
+
+    Each place in the program that flushes a kind of thing is tried until one scenario misses it.
+    """
+    recording = recorded(stage, stage.scenario.without | {"syncfs"})
+    for site in recording.sites:
+        if site not in missed:
+            wrong = without_flush(stage, recording, site)
+            if wrong:
+                missed.add(site)
+            yield {"site": site, "missed": bool(wrong), "wrong": wrong}
+
+
+def without_flush(stage: Stage, recording: Recording, site: str) -> str:
+    """Return what is lost where the flushes of a site are taken away."""
+    events, seen = len(recording.events), set()
+    first = next(i for i, event in enumerate(recording.events) if getattr(event, "site", "") == site)
+    for at in (events, *range(first + 1, events)):
+        cut = Cut(recording, at, site)
+        for disk in (cut.all_kept_but_missed(), cut.nothing_kept()):
+            key = (at == events, repr(disk))
+            if key not in seen and (wrong := after_cut(stage, disk, acknowledged=at == events)):
+                return wrong
+            seen.add(key)
+    return ""
+
+
+KINDS: dict[str, Callable] = {"kills": kills, "cuts": cuts, "flushes": flushes}
 
 
 def warm_up(work: Path) -> None:

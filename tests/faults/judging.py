@@ -59,7 +59,7 @@ def expect(scenario: Scenario, base: Path, work: Path) -> Expected:
     before, after = work / "before", work / "after"
     for copy in (before, after):
         shutil.copytree(base, copy, symlinks=True)
-    old_view, known = _view(before), _count(before)  # in a copy: looking may mend
+    known, old_view = _count(before), _view(before)  # in a copy: looking may mend
     scenario.act(after)
     views = [old_view]
     for number in range(known + 1, _count(after) + 1):
@@ -110,7 +110,7 @@ def _claim(holds: object, *told: object) -> None:
 
 
 def _view(root: Path) -> View:
-    return _view_of(mvc.open(root / DATASET).history())
+    return _view_of(mvc.open(root / DATASET, create=True).history())
 
 
 def _view_of(entries: Iterable[Any]) -> View:
@@ -118,13 +118,14 @@ def _view_of(entries: Iterable[Any]) -> View:
 
 
 def _count(root: Path) -> int:
-    return len(list((root / ".minian_vc/operations").iterdir()))
+    return len(list((root / ".minian_vc/operations").glob("*")))
 
 
 def _view_up_to(base: Path, after: Path, number: int, copy: Path) -> View:
     """Return the history as it was after so many operations."""
     shutil.copytree(after, copy, symlinks=True)
-    shutil.copytree(base / OBJECTS, copy / OBJECTS, dirs_exist_ok=True)  # some may be removed since
+    if (base / OBJECTS).is_dir():
+        shutil.copytree(base / OBJECTS, copy / OBJECTS, dirs_exist_ok=True)  # some may be removed since
     (copy / CATALOG).unlink()
     for later in (copy / ".minian_vc/operations").iterdir():
         if int(later.name) > number:
@@ -157,7 +158,7 @@ class _Seen:
     """A history as it is found: each checkpoint with the bytes of all its files, each checked against its digest."""
 
     def __init__(self, root: Path) -> None:
-        dataset = mvc.open(root / DATASET)
+        dataset = mvc.open(root / DATASET, create=True)
         self.entries = dataset.history()
         self.view = _view_of(self.entries)
         self.held: list[Contents] = []

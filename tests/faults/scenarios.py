@@ -119,6 +119,12 @@ def nothing_recorded(past: Past) -> None:
         past.save(name, row, 9)
 
 
+def no_repository(past: Past) -> None:
+    """Three arrays, and nothing else."""
+    nothing_recorded(past)
+    shutil.rmtree(past.root / ".minian_vc")
+
+
 def begun(past: Past) -> None:
     """One checkpoint, and C saved since."""
     nothing_recorded(past)
@@ -206,6 +212,10 @@ def commit_as(message: str, tag: str | None = None) -> Callable[[Path], object]:
     return lambda root: mvc.open(root / DATASET).record(Request(message, tag, wait=0))
 
 
+def make_and_commit(root: Path) -> object:
+    return mvc.open(root / DATASET, create=True).record(Request("begin", wait=0))
+
+
 def give_tag(root: Path) -> object:
     return mvc.open(root / DATASET).tag("good", "latest~1")
 
@@ -250,6 +260,7 @@ def small_manifests() -> Iterator[None]:
 PORTABLE = frozenset({"renameat2", "syncfs"})
 
 _ALL = (
+    Scenario("first commit and repository", no_repository, make_and_commit),
     Scenario("first commit", nothing_recorded, commit_as("begin")),
     Scenario("commit", begun, commit_as("second")),
     Scenario("commit with tag", begun, commit_as("second", "two"), without=PORTABLE),
