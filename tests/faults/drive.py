@@ -5,6 +5,7 @@ Run by the tests as a program: it must have no threads when it forks.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ import xarray  # noqa: F401
 import zarr  # noqa: F401
 from forking import Ended, in_child
 from judging import Expected, expect, judge
+from mutants import MUTANTS, Mutant
 from power import Cut, Disk, Recording, lay_out
 from scenarios import SCENARIOS, Scenario
 from steps import Step, Steps
@@ -36,8 +39,8 @@ from minian_vc.catalog import engine
 class Stage:
     """One scenario with its past, and copies of it to play on."""
 
-    def __init__(self, scenario: Scenario, work: Path) -> None:
-        self.scenario, self._work = scenario, work
+    def __init__(self, scenario: Scenario, work: Path, mutant: Mutant | None = None) -> None:
+        self.scenario, self.mutant = scenario, mutant
         self._base, self.root = work / "base", work / "case"
         self._base.mkdir(parents=True)
         with scenario.settings():
@@ -53,10 +56,13 @@ class Stage:
 
     def act(self, steps: Steps, tell: Callable, arm: Callable[[], object] = lambda: None) -> None:
         """Give the command, and tell when it is acknowledged."""
-        with self.scenario.settings(), steps.heard():
+        with self.scenario.settings(), self._changed(), steps.heard():
             arm()
             self.scenario.act(self.root)
             tell("acknowledged")
+
+    def _changed(self) -> contextlib.AbstractContextManager:
+        return self.mutant.change() if self.mutant is not None else contextlib.nullcontext()
 
     def steps(self) -> list[Step]:
         """Return the steps of an act that is not disturbed."""
@@ -68,7 +74,10 @@ class Stage:
             self.act(steps, lambda _: None)
             tell(found)
 
-        return in_child(act).told[0]
+        ended = in_child(act)
+        if ended.error:
+            raise SystemExit(f"{self.scenario.name}: {ended.error}")
+        return ended.told[0]
 
     def judged(self, *, acknowledged: bool) -> str:
         """Return what is wrong now, if anything is."""
@@ -194,16 +203,38 @@ def without_flush(stage: Stage, recording: Recording, site: str) -> str:
     events, seen = len(recording.events), set()
     first = next(i for i, event in enumerate(recording.events) if getattr(event, "site", "") == site)
     for at in (events, *range(first + 1, events)):
-        cut = Cut(recording, at, site)
-        for disk in (cut.all_kept_but_missed(), cut.nothing_kept()):
+        cut, with_it = Cut(recording, at, site), Cut(recording, at)
+        for disk, usual in ((cut.all_kept_but_missed(), with_it.all_kept_but_missed()), (cut.nothing_kept(), with_it.nothing_kept())):
             key = (at == events, repr(disk))
-            if key not in seen and (wrong := after_cut(stage, disk, acknowledged=at == events)):
+            if disk != usual and key not in seen and (wrong := after_cut(stage, disk, acknowledged=at == events)):
                 return wrong
             seen.add(key)
     return ""
 
 
-KINDS: dict[str, Callable] = {"kills": kills, "cuts": cuts, "flushes": flushes}
+# -- the test of the test ---------------------------------------------------------------------
+
+
+def mutants(stage: Stage, *_: object) -> Iterator[dict]:
+    """Kill at each step, or cut the power after each event, until something is wrong; the last ones first."""
+    tries = _each_kill if stage.mutant.kind == "kills" else _each_cut
+    yield {"missed": (wrong := next(filter(None, tries(stage)), "")) != "", "wrong": wrong}
+
+
+def _each_kill(stage: Stage) -> Iterator[str]:
+    count = len(stage.steps())
+    for number in range(count + 1, 0, -1):  # the first of these comes too late: it was acknowledged
+        yield killed_at(stage, number)["wrong"]
+
+
+def _each_cut(stage: Stage) -> Iterator[str]:
+    recording = recorded(stage, stage.scenario.without | {"syncfs"})
+    events = len(recording.events)
+    for at in range(events, 0, -1):
+        yield after_cut(stage, Cut(recording, at).nothing_kept(), acknowledged=at == events)
+
+
+KINDS: dict[str, Callable] = {"kills": kills, "cuts": cuts, "flushes": flushes, "mutants": mutants}
 
 
 def warm_up(work: Path) -> None:
@@ -216,22 +247,26 @@ def warm_up(work: Path) -> None:
     objects._load_manifest.cache_clear()  # what is gone must be missed
     if "zarr.core.sync" in sys.modules:
         sys.modules["zarr.core.sync"].cleanup_resources()  # zarr 3 has threads of its own
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(10)
 
 
 def main(kind: str, names: str, count: str, seed: str) -> None:
-    """Play a kind of disaster with some scenarios, ``count`` times in all."""
+    """Play a kind of disaster with some scenarios, ``count`` times in all; or with some mutants."""
     os.environ["PATH"] = ""  # no git: it takes as long as all the rest
-    chosen = [SCENARIOS[name] for name in json.loads(names)]
+    chosen = json.loads(names)
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 (flushing is free there)
     with tempfile.TemporaryDirectory(dir=memory, prefix="faults-") as folder:
         work = Path(folder) / "work"
         warm_up(work)
-        for number, scenario in enumerate(chosen):
+        for number, name in enumerate(chosen):
+            mutant = MUTANTS.get(name)
+            scenario = SCENARIOS[mutant.scenario if mutant is not None else name]
             shutil.rmtree(work)
             share = int(count) * (number + 1) // len(chosen) - int(count) * number // len(chosen)
-            stage = Stage(scenario, work)
+            stage = Stage(scenario, work, mutant)
             for seen in KINDS[kind](stage, share, random.Random(f"{seed} {scenario.name}")):  # noqa: S311
-                print(json.dumps({"scenario": scenario.name, **seen}), flush=True)
+                print(json.dumps({"scenario": name, **seen}), flush=True)
 
 
 if __name__ == "__main__":

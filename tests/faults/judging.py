@@ -44,6 +44,8 @@ class Expected:
     old: Contents
     new: Contents
     views: tuple[View, ...]
+    known_actions: frozenset[str]  # in the operation log before
+    format: int  # of the repository afterwards
     empty_catalog: Path
 
     @property
@@ -59,7 +61,8 @@ def expect(scenario: Scenario, base: Path, work: Path) -> Expected:
     before, after = work / "before", work / "after"
     for copy in (before, after):
         shutil.copytree(base, copy, symlinks=True)
-    known, old_view = _count(before), _view(before)  # in a copy: looking may mend
+    known, actions = _count(before), _actions(before)
+    old_view = _view(before)  # in a copy: looking may mend
     scenario.act(after)
     views = [old_view]
     for number in range(known + 1, _count(after) + 1):
@@ -71,7 +74,9 @@ def expect(scenario: Scenario, base: Path, work: Path) -> Expected:
         past.recorded.setdefault(message, new)
     empty = work / "empty.sqlite"
     Catalog(empty).prepare()
-    return Expected(scenario.name, past.recorded, contents(base / DATASET), new, tuple(views), empty)
+    format_after = mvc.Repository.open(after).config.format
+    old = contents(base / DATASET)
+    return Expected(scenario.name, past.recorded, old, new, tuple(views), actions, format_after, empty)
 
 
 def judge(root: Path, expected: Expected, *, acknowledged: bool) -> None:
@@ -119,6 +124,11 @@ def _view_of(entries: Iterable[Any]) -> View:
 
 def _count(root: Path) -> int:
     return len(list((root / ".minian_vc/operations").glob("*")))
+
+
+def _actions(root: Path) -> frozenset[str]:
+    log = sorted((root / ".minian_vc/operations").glob("*"))
+    return frozenset(json.loads(path.read_bytes())["action"] for path in log)
 
 
 def _view_up_to(base: Path, after: Path, number: int, copy: Path) -> View:
@@ -186,7 +196,9 @@ def _nothing_of_the_folder_is_lost(folder: Contents, seen: _Seen, expected: Expe
 
 
 def _all_is_whole(root: Path, expected: Expected) -> None:
-    """The chain of operations, every object, and the catalog, which is the log's fold."""
+    """Every object, and the catalog, which is the log's fold; and no older program takes the log for one of its own."""
+    if not _actions(root) <= expected.known_actions:
+        _claim(mvc.Repository(root).config.format >= expected.format, "the format is older than the log")
     _store_is_whole(root / OBJECTS)
     _claim(_dump(root / CATALOG) == _rebuilt(root, expected), "the catalog is not the log's fold")
 

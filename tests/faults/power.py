@@ -6,8 +6,8 @@ A :class:`Recording` hears the steps of a command and keeps them as events. Any 
 - The content of a file is durable when the file was flushed; before, it is what it was, empty, a part, or all of it.
 - An entry of a folder is durable when that folder was flushed. Flushing a file makes no entry durable, and flushing a
   folder not the folder itself in the one above.
-- A rename or an exchange is one step, and durable when one of its two folders was flushed. The steps of one file or
-  folder are made in order: where a later one is there, so are the earlier ones.
+- A rename or an exchange is one step, and durable when the folder with the new name was flushed. The steps about one
+  file, folder or name are made in order: where a later one is there, so are the earlier ones.
 - Other entries that were not flushed come in any subset, or as a prefix of what was done.
 - SQLite flushes by itself: the catalog is durable as of its last commit.
 """
@@ -41,6 +41,11 @@ class Entries:
 
     puts: tuple[tuple[int, str, int | None], ...]
     about: frozenset[int]
+
+    @property
+    def subjects(self) -> set[object]:
+        """The files, folders and names it is about."""
+        return {*self.about, *((folder, name) for folder, name, _ in self.puts)}
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class Recording:
             "fsync": self._flushed,
             "syncfs": lambda path: self.events.append(Flushed(None, site=self._site(path))),
             "commit": self._committed,
+            "sql": lambda _: None,  # SQLite makes nothing of it durable before the commit
         }
         acting[step.kind](step.path)
         self.steps += [str(step)] * (len(self.events) - len(self.steps))
@@ -288,10 +294,11 @@ class Cut:
 
     def _disk(self, made: set[int], is_kept: Callable[[int], bool]) -> Disk:
         disk = copy.deepcopy(self._before)
-        about: set[int] = set()
+        needed: set[object] = set()
         for number in reversed(range(len(self._steps))):
-            if number in made or self._steps[number].about & about:
-                about |= self._steps[number].about
+            subjects = self._steps[number].subjects
+            if number in made or subjects & needed:
+                needed |= subjects
                 made = made | {number}
         for number in sorted(made):
             _apply(disk.folders, self._steps[number])
@@ -302,7 +309,9 @@ class Cut:
 
 
 def _folders(step: Entries) -> set[int]:
-    return {folder for folder, _, _ in step.puts}
+    """Return the folders of which one must be flushed: those with a new name in them, if there is one."""
+    new = {folder for folder, _, node in step.puts if node is not None}
+    return new or {folder for folder, _, _ in step.puts}
 
 
 def _apply(folders: Folders, step: Entries) -> None:

@@ -1,5 +1,5 @@
 """The durable steps of the product below one folder: every file opened for writing, every write to it, every folder
-made, everything renamed, linked or removed, every flush, and the commit of the catalog.
+made, everything renamed, linked or removed, every flush, every statement that writes to the catalog, and its commit.
 
 Something can happen before and after each of them. Python's own functions are replaced, so what C code does by itself
 (SQLite between the beginning and the end of a transaction) is not seen.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from sqlalchemy import Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
 from minian_vc import durable
@@ -87,6 +88,8 @@ class Steps:
                 (DefaultDialect, "do_commit", self._commit(DefaultDialect.do_commit)),
             ):
                 stack.enter_context(patch.object(owner, name, new))
+            event.listen(Engine, "before_cursor_execute", self._statement)
+            stack.callback(event.remove, Engine, "before_cursor_execute", self._statement)
             yield
 
     def _is_watched(self, path: str) -> bool:
@@ -95,7 +98,7 @@ class Steps:
     @contextlib.contextmanager
     def _step(self, kind: str, path: str, other: str = "") -> Iterator[None]:
         with self._lock:
-            if self._inside or not (self._is_watched(path) or self._is_watched(other)):
+            if self._inside or not (self._is_watched(path) or (kind in ("rename", "link") and self._is_watched(other))):
                 yield  # what those who were told do themselves is no step
                 return
             step = Step(kind, path, other)
@@ -184,6 +187,11 @@ class Steps:
                 return real(dialect, connection)
 
         return do_commit
+
+    def _statement(self, connection: Any, _: object, statement: str, *__: object) -> None:
+        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "WITH", "ROLLBACK")) and statement != "BEGIN":
+            with self._step("sql", str(connection.engine.url.database), " ".join(statement.split()[:3])):
+                pass
 
 
 class _Raw(io.FileIO):
