@@ -149,7 +149,7 @@ class Repository:
             with durable.storage_errors("make the repository", folder):
                 for name in ("objects", "operations", "staging", "working"):
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                    durable.sync_folder(folder)
+                durable.flush((), (root, folder))
             identity = os.urandom(8).hex()
             Config(repository=identity).save(folder / "config.json", folder / "staging")
             reserve.hold(folder)
