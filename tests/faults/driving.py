@@ -20,7 +20,8 @@ GROUPS = {
         "commit": ("first commit", "commit"),
         "restore": "restore",
         "prune and tag": ("prune", "tag"),
-        "catalog": ("catch", "make", "migrate"),
+        "undo": ("undo", "redo"),
+        "catalog": ("catch", "make", "migrate", "rebuild"),
         "save": "save",
     }.items()
 }

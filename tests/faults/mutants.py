@@ -18,7 +18,8 @@ from minian_vc.model import digest_of
 from minian_vc.objects import Batch, ObjectStore
 from minian_vc.operations import OperationLog
 from minian_vc.repository import Repository
-from minian_vc.verbs import prune, restore, save, write_back
+from minian_vc.verbs import before_restore, prune, restore, save, write_back
+from minian_vc.verbs.commit import Commit
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -39,7 +40,9 @@ class Later:
         self._calls: list[Callable[[], object]] = []
 
     @contextlib.contextmanager
-    def instead(self, owner: Any, name: str, when: Callable[..., bool] = lambda *_: True, result: Any = None) -> Iterator[None]:
+    def instead(
+        self, owner: Any, name: str, when: Callable[..., bool] = lambda *_: True, result: Any = None
+    ) -> Iterator[None]:
         """Put off calls of a function."""
         real = getattr(owner, name)
 
@@ -146,7 +149,7 @@ def no_transaction() -> Any:
 
 def removing(order: Callable[[Any], Any]) -> Any:
     real = prune.remove
-    return patch.object(prune, "remove", lambda garbage: real(order(garbage)))
+    return patch.object(prune, "remove", lambda objects, garbage: real(objects, order(garbage)))
 
 
 def chunks_before_manifests() -> Any:
@@ -178,7 +181,7 @@ def saved_in_place_before_written() -> Any:
 
 
 def nothing_recorded_first() -> Any:
-    return patch.object(restore, "_commit_first", lambda *_: None)
+    return patch.object(before_restore, "commit", lambda *_: Commit(None, created=False))
 
 
 def old_before_new() -> Any:

@@ -167,6 +167,39 @@ def automatic(past: Past) -> None:
     past.commit("by hand")
 
 
+def restored(past: Past) -> None:
+    """A checkpoint was restored over work that nobody had recorded."""
+    at_work(past)
+    lay = contents(past.root / DATASET)
+    saved = mvc.open(past.root / DATASET).restore("@begin").saved_as
+    past.recorded[saved.message] = lay
+    past.save("C", 6, 9)
+
+
+def pruned(past: Past) -> None:
+    """Two of a notebook's checkpoints were pruned, and nothing is freed yet."""
+    automatic(past)
+    prune_with_grace(past.root)
+
+
+def undone(past: Past) -> None:
+    """The last commit was taken back."""
+    twice_recorded(past)
+    undo(past.root)
+
+
+def damaged(past: Past) -> None:
+    """A chunk object has other bytes, one is gone, and so is a checkpoint's document: all three are there elsewhere."""
+    twice_recorded(past)
+    opened = mvc.open(past.root / DATASET)
+    store, latest = opened.repository.objects, opened.latest
+    manifests = {array.name: store.read_manifest(array.manifest) for array in latest.arrays}
+    chunks = {name: next(e for e in found.values() if e.inline is None) for name, found in manifests.items()}
+    store.path("chunks", chunks["A"].digest).write_bytes(bytes(chunks["A"].size))
+    store.path("chunks", chunks["C"].digest).unlink()
+    store.path("checkpoints", latest.id).unlink()
+
+
 def catalog_behind(past: Past) -> None:
     """Somebody died between the operation and the catalog."""
     begun(past)
@@ -178,7 +211,7 @@ def catalog_behind(past: Past) -> None:
 def catalog_lost(past: Past) -> None:
     """The catalog is gone."""
     automatic(past)
-    mvc.open(past.root / DATASET).prune(automatic=True, dry_run=False)
+    prune(past.root)
     (past.root / CATALOG).unlink()
 
 
@@ -225,7 +258,27 @@ def restore(spec: str, **options: str) -> Callable[[Path], object]:
 
 
 def prune(root: Path) -> object:
+    return mvc.open(root / DATASET).prune(automatic=True, grace_days=0, dry_run=False)
+
+
+def prune_with_grace(root: Path) -> object:
     return mvc.open(root / DATASET).prune(automatic=True, dry_run=False)
+
+
+def undo(root: Path) -> object:
+    return mvc.open(root / DATASET).undo()
+
+
+def redo(root: Path) -> object:
+    return mvc.open(root / DATASET).undo(redo=True)
+
+
+def make_catalog_anew(root: Path) -> object:
+    return mvc.rebuild(root)
+
+
+def mend(root: Path) -> object:
+    return mvc.repair(root, dry_run=False)
 
 
 def open_it(root: Path) -> object:
@@ -274,6 +327,13 @@ _ALL = (
         "restore under another name", at_work, restore("C@begin", as_="D"), whole_folder=False, repeatable=False
     ),  # given again it would record D first
     Scenario("prune", automatic, prune, settings=small_manifests),
+    Scenario("prune with grace", automatic, prune_with_grace, settings=small_manifests),
+    Scenario("undo a commit", twice_recorded, undo, repeatable=False),
+    Scenario("undo a restore", restored, undo, repeatable=False),
+    Scenario("undo a restore by two renames", restored, undo, repeatable=False, without=PORTABLE),
+    Scenario("undo a prune", pruned, undo, repeatable=False, settings=small_manifests),
+    Scenario("redo a commit", undone, redo, repeatable=False),
+    Scenario("rebuild", pruned, make_catalog_anew, settings=small_manifests),
     Scenario("catch up", catalog_behind, open_it),
     Scenario("make the catalog anew", catalog_lost, open_it, settings=small_manifests),
     Scenario("migrate the catalog", catalog_of_first_schema, open_it),
