@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,10 @@ def test_damage_is_told_and_healed(lab: Path, run_cli: Runner) -> None:
     told = run_cli("verify")
     assert (told.code, told.err) == (6, "")
     assert str(path) in told.out
-    assert "(second): C" in told.out
+    assert "(second): C, C_new" in told.out
     assert told.out.splitlines()[-1] == "To see what can be healed: minian-vc repair"
     document = run_cli("verify", "--json").json
-    assert [each["arrays"] for each in document["affected"]] == [["C"]]
+    assert [each["arrays"] for each in document["affected"]] == [["C", "C_new"]]
     assert document["damage"][0]["affects"][0]["tags"] == ["second"]
     dry = run_cli("repair")
     assert dry.code == 6
@@ -64,12 +65,13 @@ def test_damage_is_told_and_healed(lab: Path, run_cli: Runner) -> None:
 
 def test_what_cannot_be_healed_is_told(lab: Path, run_cli: Runner) -> None:
     """Exit code 6 stays, and the versions that are lost are named."""
-    path = chunk(lab, "first", "A")
-    path.unlink()
+    chunk(lab, "first", "A").unlink()
+    shutil.rmtree(lab / INTERMEDIATE)
     done = run_cli("repair", "--yes", "--quick")
     assert done.code == 6
     assert "Versions that stay damaged:" in done.out
     assert "(first): A" in done.out
+    assert "(second): " in done.out
     document = run_cli("repair", "--yes", "--json").json
     assert (document["healed"], document["whole"], len(document["remaining"])) == ([], False, 1)
 

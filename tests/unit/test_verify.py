@@ -18,6 +18,7 @@ from pruning import notebook, save, split_small, write_wide
 import minian_vc as mvc
 from minian_vc import zarr_format
 from minian_vc.errors import EnvironmentUnfitError, NotFoundError
+from minian_vc.health import catalog as comparing
 from minian_vc.health import so_far
 from minian_vc.health import verify as verifying
 from minian_vc.health.report import Affected, Damage, VerifyReport
@@ -266,18 +267,18 @@ def test_what_a_prune_removes_meanwhile_is_not_damage(root: Path, monkeypatch: p
 
 
 def test_a_commit_meanwhile_is_not_a_difference(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The catalog and the one made anew are compared up to the same operation."""
+    """It comes between the catalog made anew and the one it is compared with: both are taken up to one operation."""
     dataset = notebook(root)
-    real = verifying.Versions
+    real = comparing.made_anew
     done = []
 
-    def commit_first(*arguments: object) -> object:
-        if not done:
-            save(root / "m", "C", 8, 8)
-            done.append(dataset.record(Request("meanwhile", wait=0)))
-        return real(*arguments)
+    def make_and_commit(*arguments: object) -> object:
+        made = real(*arguments)
+        save(root / "m", "C", 8, 8 + len(done))
+        done.append(dataset.record(Request("meanwhile", wait=0)))
+        return made
 
-    monkeypatch.setattr(verifying, "Versions", commit_first)
+    monkeypatch.setattr(comparing, "made_anew", make_and_commit)
     assert mvc.verify(root).damage == ()
     assert done
 
