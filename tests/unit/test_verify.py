@@ -231,17 +231,17 @@ def test_a_catalog_that_is_behind_or_older_is_no_damage(root: Path) -> None:
     assert catalog.read_bytes() == old
 
 
-def test_another_history_s_catalog_does_not_make_the_log_look_damaged(lab: mvc.Dataset, tmp_path: Path) -> None:
-    """The log decides; the catalog is the one to be made anew."""
+def test_another_history_s_catalog_does_not_make_the_log_look_damaged(root: Path, tmp_path: Path) -> None:
+    """The log decides, also where both have as many operations; the catalog is the one to be made anew."""
+    notebook(root)
     other = tmp_path / "other"
     other.mkdir()
     mvc.Repository.create(other)
     notebook(other)
-    catalog = lab.repository.catalog.path
-    shutil.copy(other / ".minian_vc/catalog.sqlite", catalog)
-    assert [each.kind for each in mvc.verify(lab.path).damage] == ["catalog"]
-    mvc.rebuild(lab.path)
-    assert mvc.verify(lab.path).damage == ()
+    shutil.copy(other / ".minian_vc/catalog.sqlite", root / ".minian_vc/catalog.sqlite")
+    assert [each.kind for each in mvc.verify(root).damage] == ["catalog"]
+    mvc.rebuild(root)
+    assert mvc.verify(root).damage == ()
 
 
 # -- beside others ----------------------------------------------------------------------------
@@ -267,18 +267,17 @@ def test_what_a_prune_removes_meanwhile_is_not_damage(root: Path, monkeypatch: p
 
 
 def test_a_commit_meanwhile_is_not_a_difference(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes between the catalog made anew and the one it is compared with: both are taken up to one operation."""
+    """It comes before a catalog is made anew: that and the one that it is compared with go up to one operation."""
     dataset = notebook(root)
     real = comparing.made_anew
     done = []
 
-    def make_and_commit(*arguments: object) -> object:
-        made = real(*arguments)
+    def commit_and_make(*arguments: object) -> object:
         save(root / "m", "C", 8, 8 + len(done))
         done.append(dataset.record(Request("meanwhile", wait=0)))
-        return made
+        return real(*arguments)
 
-    monkeypatch.setattr(comparing, "made_anew", make_and_commit)
+    monkeypatch.setattr(comparing, "made_anew", commit_and_make)
     assert mvc.verify(root).damage == ()
     assert done
 
