@@ -36,6 +36,7 @@ __all__ = [
     "open_without_links",
     "read_block",
     "remove_tree",
+    "rename_exclusively",
     "reserve",
     "storage_errors",
     "sync_folder",
@@ -47,7 +48,9 @@ FEW_FILES = 4  # up to this, flushing each file is cheaper than flushing the fil
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
 _START_WRITING = 2  # SYNC_FILE_RANGE_WRITE
+_RENAME = {"linux": "renameat2", "darwin": "renameatx_np"}.get(sys.platform, "")
 _EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
+_EXCLUSIVELY = 1 if sys.platform == "linux" else 4  # RENAME_NOREPLACE; RENAME_EXCL on macOS
 
 
 @contextlib.contextmanager
@@ -184,19 +187,38 @@ def digest_file(source: int) -> tuple[str, int]:
 
 def exchange(staged: Path, live: Path) -> bool:
     """Exchange two folders in one step; return False where the system cannot."""
-    name = {"linux": "renameat2", "darwin": "renameatx_np"}.get(sys.platform, "")
-    rename = _c_function(name) if name else None
+    if not _rename(staged, live, _EXCHANGE):
+        return False
+    with contextlib.suppress(OSError):  # done is done: the caller must know what is live now
+        sync_folder(staged.parent)
+        sync_folder(live.parent)
+    return True
+
+
+def rename_exclusively(old: Path, new: Path) -> bool:
+    """Rename a file unless the new name is taken; return False where the system cannot tell in the same step.
+
+    Raises
+    ------
+    FileExistsError
+        It is taken.
+    """
+    if os.name == "nt":  # there no rename replaces anything
+        old.rename(new)
+        return True
+    return _rename(old, new, _EXCLUSIVELY)
+
+
+def _rename(old: Path, new: Path, flag: int) -> bool:
+    rename = _c_function(_RENAME) if _RENAME else None
     if rename is None:
         return False
-    if rename(_AT_FDCWD, os.fsencode(staged), _AT_FDCWD, os.fsencode(live), _EXCHANGE) == 0:
-        with contextlib.suppress(OSError):  # done is done: the caller must know what is live now
-            sync_folder(staged.parent)
-            sync_folder(live.parent)
+    if rename(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flag) == 0:
         return True
     code = ctypes.get_errno()
     if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
         return False
-    raise OSError(code, os.strerror(code), str(live))
+    raise OSError(code, os.strerror(code), str(new))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

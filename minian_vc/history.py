@@ -12,12 +12,13 @@ from minian_vc.arrays.reading import decode
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.record import CoordinateValues, apply, set_coordinate_values
 from minian_vc.catalog.recorded import recorded_operations
+from minian_vc.errors import DamagedError
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, digest_of, timestamp
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
 from minian_vc.timeline import Timeline
 
-__all__ = ["Decoded", "History", "open_history"]
+__all__ = ["Decoded", "History", "open_history", "refuse_unlike_log"]
 
 Decoded = dict[str, tuple[str, CoordinateValues]]  # digest of a coordinate's files → digest of its values, values
 
@@ -35,9 +36,7 @@ class History:
 
     def catch_up(self) -> None:
         """Apply operations the catalog does not know: of a writer that died, or all of them to a new catalog."""
-        known = queries.last_operation(self.connection)
-        self._operations.refuse_other_than(*known)
-        coming = list(self._operations.after(*known))
+        coming = list(self._operations.after(*queries.last_operation(self.connection)))
         if not coming:
             return
         timeline = Timeline.of([*recorded_operations(self.connection), *(operation for operation, _ in coming)])
@@ -126,6 +125,33 @@ class History:
 def open_history(catalog: Catalog, operations: OperationLog, objects: ObjectStore) -> Iterator[History]:
     """Open the write transaction, brought up to date with the operation log."""
     with catalog.write() as connection:
+        refuse_unlike_log(connection, operations)
         history = History(connection, operations, objects)
         history.catch_up()
         yield history
+
+
+def refuse_unlike_log(connection: Connection, operations: OperationLog) -> int:
+    """Return how many operations the catalog knows, if it is the fold of them as far as that is quickly seen.
+
+    Where SQLite's locks do nothing, writers lose each other's rows. The log loses nothing, for its numbers are given
+    once; but what is recorded next must not be built on such a catalog.
+
+    Raises
+    ------
+    DamagedError
+        The catalog lacks operations, or knows others than the log.
+    """
+    last, digest = queries.last_operation(connection)
+    logged = operations.digest(last) if last else None
+    if digest == logged and queries.is_whole(connection):
+        return last
+    if last and logged is None:
+        raise DamagedError(
+            f"The operation {operations.path(last)} is missing.",
+            "Nothing was changed. See what can be mended: minian-vc repair",
+        )
+    raise DamagedError(
+        f"The catalog {operations.folder.parent / 'catalog.sqlite'} is not what the operation log amounts to.",
+        "Nothing was changed. Make the catalog anew from the log: minian-vc rebuild",
+    )

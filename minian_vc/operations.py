@@ -54,20 +54,15 @@ class OperationLog:
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
 
-    def refuse_other_than(self, sequence: int, digest: str | None) -> None:
-        """Refuse a log that does not have the last operation that the catalog knows.
-
-        Raises
-        ------
-        DamagedError
-            Operations are missing, or this is the log of another history.
-        """
+    def digest(self, sequence: int) -> str | None:
+        """Return the digest of the operation of that number, unread; None if there is none."""
         path = self.path(sequence)
-        if sequence and (not path.is_file() or digest_of(path.read_bytes()) != digest):
-            raise DamagedError(
-                f"The operation log does not have what the catalog knows: {path} is missing or another one.",
-                "Nothing was changed. See: minian-vc verify",
-            )
+        try:
+            return digest_of(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"The operation {path} cannot be read: {error.strerror}.") from error
 
     def _last(self) -> str:
         """Return the name of the last operation there is."""
@@ -96,14 +91,17 @@ class OperationLog:
 
 
 def _move_exclusively(staged: Path, path: Path) -> None:
-    """Give a staged file its final name, failing if that exists: by link, where links are."""
+    """Give a staged file its final name, failing if that exists: by a link, or a rename that replaces nothing."""
     try:
         os.link(staged, path)
+        return
     except FileExistsError:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
-        if path.exists():  # no links here (exFAT): the catalog's lock keeps others away
-            raise FileExistsError(path) from None
-        staged.rename(path)
+    if durable.rename_exclusively(staged, path):  # no links here (exFAT)
+        return
+    if path.exists():  # nor that: the catalog's lock alone keeps others away
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    staged.rename(path)

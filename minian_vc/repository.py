@@ -20,7 +20,7 @@ from minian_vc.config import Config
 from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset
 from minian_vc.environment import user_and_host
 from minian_vc.errors import InvalidInputError, NotFoundError
-from minian_vc.history import History, open_history
+from minian_vc.history import History, open_history, refuse_unlike_log
 from minian_vc.looks import history as looks
 from minian_vc.model import PREFIX, Checkpoint, digest_of
 from minian_vc.objects import ObjectStore, StoredFiles
@@ -87,6 +87,8 @@ class Repository:
             The folder has no repository.
         EnvironmentUnfitError
             A newer minian_vc made it.
+        DamagedError
+            The catalog is damaged, or is not what the operation log amounts to.
         """
         root = Path(root).resolve()
         if not (root / FOLDER / "config.json").is_file():
@@ -98,7 +100,7 @@ class Repository:
             recover(repository.staging, repository.folder / "displaced")
         repository.catalog.prepare()
         with repository.catalog.read() as connection:
-            last, _ = queries.last_operation(connection)
+            last = refuse_unlike_log(connection, repository.operations)
         if repository.operations.path(last + 1).exists():
             with repository.history():
                 pass  # catches up
@@ -147,7 +149,7 @@ class Repository:
             with durable.storage_errors("make the repository", folder):
                 for name in ("objects", "operations", "staging", "working"):
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                    durable.sync_folder(folder)
+                durable.flush((), (root, folder))
             identity = os.urandom(8).hex()
             Config(repository=identity).save(folder / "config.json", folder / "staging")
             reserve.hold(folder)

@@ -14,11 +14,12 @@ import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from minian_vc import durable
-from minian_vc.errors import StorageError
+from minian_vc.errors import BusyError, StorageError
 from minian_vc.swap import is_unfinished, recover
 
 if sys.platform != "win32":
@@ -30,6 +31,8 @@ SAVING = ".minian_vc-saving"
 KEPT = "kept-"
 OWNER = "owner"  # a file in each stage, locked as long as its save runs
 TRIES = 5
+BUSY_SECONDS = 30.0
+PAUSE = 0.05
 _OURS = re.compile(r"(?P<host>.+)-\d+-[0-9a-f]{12}")
 _locks: dict[Path, int] = {}
 _dropped: set[Path] = set()
@@ -110,12 +113,14 @@ def _claim(stage: Path, flags: int) -> Iterator[bool]:
     A save of this process holds it too, whichever thread it is in; so does a fork of one that runs.
     """
     found = _OURS.fullmatch(stage.name)
-    descriptor = None
-    if found is not None and found["host"] == _host():
-        with contextlib.suppress(OSError):
+    descriptor, is_ours = None, False
+    with contextlib.suppress(OSError):
+        if found is not None and found["host"] == _host():
             descriptor = os.open(stage / OWNER, flags)
+            _lock(descriptor)
+            is_ours = True
     try:
-        yield descriptor is not None and _lock(descriptor, wait=False)
+        yield is_ours
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -133,7 +138,7 @@ def _make_once(stage: Path) -> int:
     stage.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(stage / OWNER, os.O_CREAT | os.O_RDWR)
     try:
-        _lock(descriptor, wait=True)
+        _wait_for_lock(descriptor, stage)
         if not os.path.samestat(os.fstat(descriptor), (stage / OWNER).stat()):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(stage))
     except BaseException:
@@ -159,15 +164,28 @@ def put_in_order(parent: Path) -> None:
                 _remove(stage)
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Take the lock, which goes with the process; tell whether that was possible."""
+def _wait_for_lock(descriptor: int, stage: Path) -> None:
+    """Take the lock of our own folder; somebody else may hold it while he looks whether it is abandoned."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return _lock(descriptor)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    f"Another process holds {stage / OWNER} and does not let go of it: it may be stopped.",
+                    "Nothing was saved. Let that process go on, or end it, then save again.",
+                ) from None
+        except OSError:  # there are no locks here
+            return None
+        time.sleep(PAUSE)
+
+
+def _lock(descriptor: int) -> None:
+    """Take a lock that goes with the process; an error where another holds it, or where there are no locks."""
     if sys.platform == "win32":
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        return False
-    return True
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _release(stage: Path) -> None:

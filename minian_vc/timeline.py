@@ -8,7 +8,9 @@ from typing import Self
 from minian_vc.errors import DamagedError
 from minian_vc.model import Operation
 
-__all__ = ["Timeline"]
+__all__ = ["SAVED_FIRST", "Timeline"]
+
+SAVED_FIRST = "saved before it was replaced"  # of a commit that a restore or an undo made
 
 UNDOABLE = ("commit", "tag", "prune", "restore")
 
@@ -97,10 +99,13 @@ class Timeline:
         return found
 
     def to_undo(self, dataset: str) -> Iterator[Sequence[Operation]]:
-        """Yield what the dataset's commands did that is in force, the newest first."""
+        """Yield what the dataset's commands did that is in force, the newest first.
+
+        What a restore or an undo recorded of uncommitted work is no command: it stays.
+        """
         for number, group in reversed(self._groups.items()):
             first = group[0]
-            is_command = first.dataset == dataset and first.action in UNDOABLE
+            is_command = first.dataset == dataset and first.action in UNDOABLE and not _is_saved_first(first)
             is_pruned = first.action == "commit" and first.checkpoint in self._gone
             if is_command and number not in self.undone and not is_pruned:
                 yield group
@@ -108,7 +113,8 @@ class Timeline:
     def to_redo(self, dataset: str) -> Sequence[Operation]:
         """Return the dataset's last undo that is in force, unless something was done since."""
         for number, group in reversed(self._groups.items()):
-            if group[0].dataset != dataset or group[0].action == "sweep" or number in self.undone:
+            passed_over = group[0].action == "sweep" or _is_saved_first(group[0])
+            if group[0].dataset != dataset or passed_over or number in self.undone:
                 continue
             if group[0].action != "undo":
                 return ()
@@ -124,3 +130,7 @@ class Timeline:
             self.undone.pop(targets[0].group, None)
         else:
             self.undone[targets[0].group] = undo.sequence
+
+
+def _is_saved_first(operation: Operation) -> bool:
+    return operation.action == "commit" and operation.what == SAVED_FIRST

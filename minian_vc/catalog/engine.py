@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from minian_vc.catalog.backup import keep_copy
 from minian_vc.catalog.migrate import HEAD, is_known, upgrade
+from minian_vc.catalog.writer import noted, told
 from minian_vc.errors import BusyError, DamagedError, EnvironmentUnfitError, MinianVCError, StorageError
 
 __all__ = ["Catalog"]
@@ -84,16 +85,23 @@ class Catalog:
         Raises
         ------
         BusyError
-            Another writer kept the catalog for longer than ``BUSY_SECONDS``.
+            Another writer kept the catalog for longer than ``BUSY_SECONDS``, and is named; or a reader did, when
+            the transaction was to commit.
         """
-        with self._transaction("BEGIN IMMEDIATE") as connection:
+        with contextlib.ExitStack() as to_the_end, self._transaction("BEGIN IMMEDIATE") as connection:
+            to_the_end.enter_context(noted(self.path.parent))
             yield connection
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
         engine = self._engine.execution_options(begin=begin)
-        with _clear_errors(self.path), engine.begin() as connection:
-            yield connection
+        holds_lock = False
+        try:
+            with engine.begin() as connection:
+                holds_lock = begin != "BEGIN"
+                yield connection
+        except DatabaseError as error:
+            raise _explained(error, self.path, holds_lock=holds_lock) from error
 
 
 def _state(connection: Connection, path: Path) -> str | None:
@@ -142,22 +150,18 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
-@contextlib.contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Say what SQLite's errors mean for the user."""
-    try:
-        yield
-    except MinianVCError:
-        raise
-    except OperationalError as error:
-        text = str(error.orig)
-        if "locked" in text or "busy" in text:
-            raise BusyError(
-                f"Another process is writing to the catalog {path}.",
-                "Nothing was recorded. Run the command again when it is done.",
-            ) from error
-        raise StorageError(f"The catalog {path} cannot be used: {text}.", "Nothing was recorded.") from error
-    except DatabaseError as error:
-        raise DamagedError(
-            f"The catalog {path} is damaged: {error.orig}.", "It is made anew from the history: minian-vc rebuild"
-        ) from error
+def _explained(error: DatabaseError, path: Path, *, holds_lock: bool) -> MinianVCError:
+    """Return what an error of SQLite's means for the user."""
+    text = str(error.orig)
+    if not isinstance(error, OperationalError):
+        return DamagedError(
+            f"The catalog {path} is damaged: {text}.", "It is made anew from the history: minian-vc rebuild"
+        )
+    if "locked" not in text and "busy" not in text:
+        return StorageError(f"The catalog {path} cannot be used: {text}.", "Nothing was recorded.")
+    if holds_lock:  # then a reader does not let the transaction commit
+        return BusyError(
+            f"Another process is reading the catalog {path} and does not let go of it.",
+            "What was to be recorded may be in the history all the same. See: minian-vc log",
+        )
+    return BusyError(*told(path))

@@ -37,6 +37,7 @@ __all__ = [
     "dataset_at",
     "datasets",
     "find_arrays",
+    "is_whole",
     "last_operation",
     "log",
     "moved_since",
@@ -98,6 +99,15 @@ def newest_ever(connection: Connection, uid: str) -> str | None:
     """Return the id of the checkpoint that a dataset got last, whether it is still in the history or not."""
     made = select(checkpoint.c.digest).join(dataset).where(dataset.c.uid == uid)
     return connection.scalar(made.order_by(checkpoint.c.sequence.desc()).limit(1))
+
+
+def is_whole(connection: Connection) -> bool:
+    """Tell whether the catalog has as many operations, checkpoints and datasets as its operations tell of."""
+    last = func.coalesce(func.max(operation.c.sequence), 0)
+    commits = func.count().filter(operation.c.action == "commit")
+    told = select(last, commits, func.count(operation.c.dataset_id.distinct())).select_from(operation)
+    counts = (select(func.count()).select_from(table).scalar_subquery() for table in (operation, checkpoint, dataset))
+    return connection.execute(told).one() == connection.execute(select(*counts)).one()
 
 
 def next_sequence(connection: Connection, uid: str) -> int:
@@ -324,16 +334,28 @@ def find_arrays(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def units_by_checkpoint(connection: Connection, uid: str) -> list[tuple[str, dict[str, ArrayUnits]]]:
-    """Return, oldest first, each checkpoint's arrays with their versions and unit ids."""
-    rows = connection.execute(
+def units_by_checkpoint(
+    connection: Connection, uid: str, *, only_new: bool = False
+) -> list[tuple[str, dict[str, ArrayUnits]]]:
+    """Return, oldest first, each checkpoint's arrays with their versions and unit ids.
+
+    With ``only_new``, of each array version only the first checkpoint that has it: of a long history that is little.
+    """
+    query = (
         select(checkpoint.c.digest, array_version.c.name, array_version.c.manifest, array_version.c.unit_set_id)
         .join(checkpoint_array, checkpoint_array.c.checkpoint_id == checkpoint.c.id)
         .join(array_version, array_version.c.id == checkpoint_array.c.array_version_id)
         .join(dataset, dataset.c.id == checkpoint.c.dataset_id)
         .where(dataset.c.uid == uid)
         .order_by(checkpoint.c.sequence, array_version.c.name)
-    ).all()
+    )
+    if only_new:
+        since = select(checkpoint_array.c.array_version_id, func.min(checkpoint.c.sequence).label("sequence"))
+        since = since.select_from(checkpoint_array).join(checkpoint).join(dataset).where(dataset.c.uid == uid)
+        first = since.group_by(checkpoint_array.c.array_version_id).subquery()
+        is_first = and_(first.c.array_version_id == array_version.c.id, first.c.sequence == checkpoint.c.sequence)
+        query = query.join(first, is_first)
+    rows = connection.execute(query).all()
     sets = _unit_sets(connection, {row.unit_set_id for row in rows if row.unit_set_id is not None})
     found: dict[str, dict[str, ArrayUnits]] = {}
     for digest, name, manifest, unit_set_id in rows:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from minian_vc.catalog import schema
 from minian_vc.catalog.recorded import recorded_operations
@@ -98,7 +98,8 @@ def _show(connection: Connection, dataset_id: int, checkpoint: Checkpoint, read_
         array_id = _array_version(connection, array, partial(read_values, checkpoint, array))
         link = {"checkpoint_id": checkpoint_id, "array_version_id": array_id}
         connection.execute(insert(schema.checkpoint_array).values(link))
-    for sequence in (checkpoint.sequence, checkpoint.sequence + 1):
+    number = connection.scalar(select(table.c.sequence).where(table.c.id == checkpoint_id)) or 0
+    for sequence in (number, number + 1):
         let_follow(connection, dataset_id, sequence)
 
 
@@ -145,9 +146,19 @@ def _dataset(connection: Connection, operation: Operation) -> int:
 
 
 def _checkpoint(connection: Connection, dataset_id: int, checkpoint: Checkpoint) -> int:
-    plain = ("parent", "sequence", "message", "author", "created_at")
+    plain = ("parent", "message", "author", "created_at")
     row = {"digest": checkpoint.id, "dataset_id": dataset_id, "provenance": dict(checkpoint.provenance)}
+    row["sequence"] = max(checkpoint.sequence, _next_number(connection, dataset_id))
     return _insert(connection, schema.checkpoint, row | {name: getattr(checkpoint, name) for name in plain})
+
+
+def _next_number(connection: Connection, dataset_id: int) -> int:
+    """Return the least number that a dataset's next checkpoint can have.
+
+    It is the one in its document, unless that was recorded where locks do nothing, on a catalog that had lost rows.
+    """
+    numbers = select(func.max(schema.checkpoint.c.sequence)).where(schema.checkpoint.c.dataset_id == dataset_id)
+    return (connection.scalar(numbers) or 0) + 1
 
 
 def _array_version(connection: Connection, array: ArrayVersion, read_values: ReadCoordinate) -> int:

@@ -98,6 +98,10 @@ def findings(system: FileSystem) -> Iterator[Finding]:
         message = f"{system.name} is a network drive: its locks may lie, and two writers can then damage the catalog."
         fix = "Let one computer at a time use the repository, or keep it on a local disk."
         yield Finding("network-drive", "warning", message, fix=fix)
+    if system.probes.locks is False:
+        message = f"Locks do nothing on {system.name}: two processes that write at once damage the catalog."
+        fix = "Keep the repository on another drive. Until then let one process at a time write."
+        yield Finding("locks-lie", "error", message, fix=fix)
     yield from _writing(system)
     if not system.read_only:
         yield from _space(system)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minian_vc import durable
+from minian_vc.doctor.locks import locks_hold
 
 if sys.platform == "linux":
     import fcntl
@@ -44,6 +45,7 @@ class Probes:
     exchange: bool | None = None
     coarse: bool | None = None
     clock_ahead: float | None = None
+    locks: bool | None = None
 
     @property
     def writable(self) -> bool | None:
@@ -52,7 +54,7 @@ class Probes:
 
 
 def probe(folder: Path) -> Probes:
-    """Try what a folder's file system can do, with three small files that are removed again."""
+    """Try what a folder's file system can do, with small files that are removed again."""
     stem = f"{PROBE}{os.urandom(8).hex()}"
     first, second, third = (folder / f"{stem}-{letter}" for letter in "abc")
     try:
@@ -65,6 +67,7 @@ def probe(folder: Path) -> Probes:
             hard_links=_tried(lambda: _link(first, third)),
             case_sensitive=_tried(lambda: not first.with_name(first.name.upper()).exists()),
             coarse=_tried(lambda: _is_coarse(first)),
+            locks=locks_hold(folder / f"{stem}-d"),
         )
     except OSError as error:
         return Probes(folder=folder, problem=error)

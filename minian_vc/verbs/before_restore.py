@@ -12,7 +12,7 @@ from minian_vc.errors import BusyError, MinianVCError
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
 from minian_vc.provenance import gather
 from minian_vc.repository import Repository
-from minian_vc.verbs.commit import Request, commit
+from minian_vc.verbs.commit import RESTORE, Request, commit
 from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
 from minian_vc.verbs.describe import describe_array
 from minian_vc.working_folder import WorkingFolder
@@ -68,7 +68,7 @@ def save_first(repository: Repository, dataset: DatasetRow, folders: Iterable[st
     saved_as = None
     if not with_bytes.issuperset(digests.values()):
         only = None if len(readable) == len(present) else [stem(folder) for folder in readable]
-        done = commit(repository, dataset, Request(message, only=only, provenance=gather(automatic="restore")))
+        done = commit(repository, dataset, Request(message, only=only, provenance=gather(automatic=RESTORE)))
         saved_as = done.checkpoint if done.created else None
         with_bytes = _recorded_manifests(repository, digests.values())
     arrays = [

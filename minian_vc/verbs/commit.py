@@ -22,6 +22,7 @@ from minian_vc.names import check_tag_name, check_text, near
 from minian_vc.objects import Batch
 from minian_vc.progress import progress
 from minian_vc.repository import Repository
+from minian_vc.timeline import SAVED_FIRST
 from minian_vc.verbs.check import audit_versions
 from minian_vc.verbs.describe import describe_array
 from minian_vc.verbs.tag import refuse_taken_tag
@@ -31,6 +32,7 @@ from minian_vc.zarr_format import stem
 __all__ = ["Commit", "Request", "commit"]
 
 TRIES = 5
+RESTORE = "restore"  # what records automatically, beside the notebook
 MAX_FINDINGS = 50  # kept with a checkpoint
 WARNED = frozenset(
     {"all-nan", "chunks-cut-off", "coordinate-damaged", "folder-reused", "sessions-mixed", "animals-mixed"}
@@ -276,7 +278,8 @@ class _Attempt:
         tags = (self.request.tag,) if self.request.tag else ()
         checkpoint = Checkpoint.from_document(document, tags)  # as it will be read ever after
         self.repository.objects.put("checkpoints", document)
-        history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded)
+        what = SAVED_FIRST if checkpoint.provenance.get("automatic") == RESTORE else None
+        history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded, what=what)
         return Commit(checkpoint, created=True)
 
     def _message(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> str:

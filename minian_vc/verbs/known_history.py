@@ -34,7 +34,7 @@ def history_of(path: Path) -> tuple[KnownHistory | None, dict[str, str], MinianV
 def known_history(repository: Repository, dataset: DatasetRow, coming: Sequence[ArrayVersion] = ()) -> KnownHistory:
     """Return what the catalog knows; ``coming`` are the arrays of the checkpoint that is about to be recorded."""
     with repository.catalog.read() as connection:
-        steps = queries.units_by_checkpoint(connection, dataset.uid)
+        steps = queries.units_by_checkpoint(connection, dataset.uid, only_new=True)
         if coming:
             steps.append(("coming", {a.name: ArrayUnits(a.manifest, a.unit_ids) for a in coming}))
         preceded, merges = numberings(steps)

@@ -111,7 +111,11 @@ def describe(operation: Operation) -> str:
     """Say in words what an operation did."""
     checkpoint = short(operation.checkpoint)
     if operation.action == "commit":
-        return f"commit {checkpoint}" + (f", tag {operation.tag}" if operation.tag else "")
+        tag, what = (
+            (f", tag {operation.tag}" if operation.tag else ""),
+            (f", {operation.what}" if operation.what else ""),
+        )
+        return f"commit {checkpoint}{tag}{what}"
     if operation.action == "tag":
         return f"tag {operation.tag} on {checkpoint}"
     if operation.action == "prune":

@@ -110,9 +110,13 @@ class History(RuleBasedStateMachine):
             self.working |= {k: v for k, v in wanted.items() if k in names}
             command.folder = (command.folder[0], lay if back else after, names)
         else:
-            past = command.history[0 if back else 1]
-            self.checkpoints, self.tags = list(past.checkpoints), dict(past.tags)
-            self.automatic = set(past.automatic)
+            old, new = command.history if back else reversed(command.history)
+            gone, known = {each[0] for each in new.checkpoints} - {each[0] for each in old.checkpoints}, self.made
+            self.checkpoints = [each for each in self.checkpoints if each[0] not in gone]
+            self.checkpoints += [each for each in old.checkpoints if each not in new.checkpoints]
+            self.checkpoints.sort(key=lambda each: known.index(each[0]))
+            self.automatic = self.automatic - gone | (old.automatic - new.automatic)
+            self.tags = dict(old.tags)
 
     @precondition(lambda self: self.commands or self.knows_all)
     @rule()
@@ -235,13 +239,11 @@ class History(RuleBasedStateMachine):
         """What would be overwritten was committed before, unless each array of it is in some checkpoint already."""
         lost = {name: self.working[name] for name in names & set(self.working)}
         new = lost if lost == self.working else {**self.latest, **lost}
-        before = self.past()
         if all(any(held.get(name) == content for _, held in self.checkpoints) for name, content in lost.items()):
             assert saved is None
         else:
             assert saved is not None
-            self.checkpoints.append((saved.id, new))
-            self.did(before)
+            self.checkpoints.append((saved.id, new))  # no command: it is never undone
 
     @precondition(lambda self: self.checkpoints)
     @rule(data=st.data())
@@ -303,6 +305,12 @@ class History(RuleBasedStateMachine):
             for name in {*self.working, *self.latest}
         }
         assert {each.name: each.state for each in self.dataset.status()} == expected
+
+    @property
+    def made(self) -> list[str]:
+        """The ids of all checkpoints there ever were, in the order in which they were made."""
+        log = self.dataset.operation_log()
+        return [each.checkpoint for each in reversed(log) if each.action == "commit"]
 
     @invariant()
     def the_history_is_what_was_recorded(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -229,7 +230,7 @@ def test_a_second_writer_is_told_that_it_is_busy(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(engine, "BUSY_SECONDS", 0.0)
     catalog = Catalog(tmp_path / "catalog.sqlite")
     catalog.prepare()
-    with catalog.write(), pytest.raises(BusyError, match="Another process"), catalog.write():
+    with catalog.write(), pytest.raises(BusyError, match=f"Process {os.getpid()} "), catalog.write():
         pass
 
 

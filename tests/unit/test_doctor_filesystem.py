@@ -115,6 +115,7 @@ def test_trying_leaves_nothing_behind(tmp_path: Path) -> None:
     assert tried.writable
     assert tried.case_sensitive == (not (tmp_path / "MOUNTINFO").exists())
     assert None not in (tried.hard_links, tried.exchange, tried.coarse)
+    assert tried.locks is True
     assert abs(tried.clock_ahead or 0.0) < filesystem.CLOCKS_APART
 
 
@@ -220,6 +221,7 @@ GOOD = filesystem.FileSystem(
         exchange=True,
         coarse=False,
         clock_ahead=0.1,
+        locks=True,
     ),
 )
 
@@ -240,6 +242,7 @@ def test_a_good_file_system_and_one_that_is_not_known_have_no_findings() -> None
         ({"reflink": False}, ("no-reflink", "info")),
         ({"hard_links": False}, ("no-hard-links", "info")),
         ({"exchange": False}, ("no-exchange", "info")),
+        ({"locks": False}, ("locks-lie", "error")),
         ({"coarse": True}, ("coarse-time-stamps", "info")),
         ({"case_sensitive": False}, ("case-insensitive", "warning")),
         ({"clock_ahead": 301.0}, ("clock-skew", "warning")),

@@ -105,12 +105,10 @@ def test_a_folder_that_is_being_made_may_be_taken_away_and_is_made_again(
     """Another thread or process looks between its making and its locking: the save has a folder all the same."""
     dataset = tmp_path / INTERMEDIATE
     dataset.mkdir(parents=True)
-    owner, name, calls = {"mkdir": (Path, "mkdir"), "lock": (staging, "_lock")}[at] + ([],)
+    owner, name, calls = {"mkdir": (Path, "mkdir"), "lock": (staging, "_wait_for_lock")}[at] + ([],)
     real = getattr(owner, name)
 
     def after_another_looked(*arguments: object, **options: object) -> object:
-        if at == "lock" and not options["wait"]:
-            return real(*arguments, **options)
         done = real(*arguments, **options) if at == "mkdir" else None
         calls.append(at)
         if len(calls) == 1:
