@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Self
 
+from minian_vc.errors import DamagedError
 from minian_vc.model import Operation
 
 __all__ = ["Timeline"]
@@ -49,6 +50,8 @@ class Timeline:
         self._groups.setdefault(operation.group, []).append(operation)
         if operation.before is not None:
             self.states[operation.before] = operation.created_at
+        if (operation.action == "undo") != (operation.undoes in self._groups):
+            raise DamagedError(f"Operation {operation.sequence} takes back {operation.undoes}, which is none.")
         if operation.undoes is not None:
             self._take_back(operation, operation.undoes)
         targets, forward = self.effect(operation)
