@@ -32,11 +32,12 @@ from minian_vc.verbs import compare, restore
 from minian_vc.verbs import prune as pruning
 from minian_vc.verbs import resume as resuming
 from minian_vc.verbs import undo as undoing
+from minian_vc.verbs.before_restore import Asked
 from minian_vc.verbs.commit import Commit, Request
 from minian_vc.verbs.compare import ArrayState
 from minian_vc.verbs.prune import Pruned
 from minian_vc.verbs.report import CheckReport
-from minian_vc.verbs.restore import Asked, Restored
+from minian_vc.verbs.restore import Restored
 from minian_vc.verbs.retention import Retention
 from minian_vc.verbs.tag import tag_checkpoint
 from minian_vc.verbs.undo import LoggedOperation, Undone
@@ -643,7 +644,7 @@ class Dataset:
 
     # -- taking back -----------------------------------------------------------------------------
 
-    def undo(self, *, redo: bool = False) -> Undone:
+    def undo(self, *, redo: bool = False, number: int | None = None) -> Undone:
         """Take back the last command that changed the history or the folder: a commit, tag, restore or prune.
 
         Again takes back the one before it. After a commit is undone the folder is as it was, and not committed. A
@@ -653,6 +654,8 @@ class Dataset:
         ----------
         redo : bool
             Bring back what the last undo took back, if nothing was done since.
+        number : int, optional
+            The number of a prune in :meth:`operations`: that one is taken back, whatever was done since.
 
         Returns
         -------
@@ -666,7 +669,7 @@ class Dataset:
         BusyError
             Another writer holds the catalog.
         """
-        return undoing.undo(self.repository, self._row, redo=redo)
+        return undoing.undo(self.repository, self._row, redo=redo, number=number)
 
     def operations(self, n: int | None = None) -> pd.DataFrame:
         """Return what changed the history or the folder, newest first.

@@ -45,6 +45,7 @@ class History:
             apply(self.connection, operation, digest, self.read_checkpoint, self._read_values)
         for checkpoint_id in timeline.live if self._unread else ():
             self._read_late(self.read_checkpoint(checkpoint_id))
+        self._gone = ()
 
     def timeline(self) -> Timeline:
         """Return what the operations that the catalog knows amount to."""

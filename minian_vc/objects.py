@@ -7,9 +7,11 @@ batch after another.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,15 +25,33 @@ from minian_vc.errors import DamagedError, StorageError
 from minian_vc.fields import is_digest, is_key, list_of
 from minian_vc.model import PREFIX, FileEntry, Manifest, digest_of, parse_document, to_document
 
-__all__ = ["Batch", "Kind", "ObjectStore", "StoredFiles", "manifest_digest", "manifest_documents"]
+__all__ = [
+    "CHANGED",
+    "KINDS",
+    "MISSING",
+    "NO_FILE",
+    "Batch",
+    "Kind",
+    "ObjectStore",
+    "StoredFiles",
+    "manifest_digest",
+    "manifest_documents",
+]
 
 Kind = Literal["chunks", "manifests", "checkpoints"]
+KINDS: tuple[Kind, ...] = ("chunks", "manifests", "checkpoints")
 
 IN_MEMORY = 16 << 20  # a file up to this size is hashed first and copied only if new
 SPLIT_ABOVE = 1024  # entries of a manifest in one document
 CUT_BITS = 9  # a part of a split manifest has 512 entries on average
 MAX_DOCUMENT = 256 << 20
 NOT_AN_OBJECT = (errno.ELOOP, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENXIO, errno.ENOTDIR)
+REMEMBERED = 100_000  # objects whose digest was checked, and that are not read again while they stay as they are
+HINT = "See which versions that concerns: minian-vc verify. Heal it where there is a copy: minian-vc repair"
+
+MISSING, NO_FILE, CHANGED = "missing", "it is no file", "its bytes do not match its digest"
+
+_checked: dict[Path, tuple[int, int, int]] = {}  # size, mtime_ns and inode of objects whose digest this process checked
 
 
 class ObjectStore:
@@ -60,8 +80,8 @@ class ObjectStore:
         """Tell whether the object is there."""
         return self.path(kind, digest).is_file()
 
-    def read(self, kind: Kind, digest: str, most: int = MAX_DOCUMENT) -> bytes:
-        """Return an object's bytes, which are ``most`` at most.
+    def read(self, kind: Kind, digest: str, most: int | None = None) -> bytes:
+        """Return an object's bytes, which are ``most`` at most; by default what a document may be.
 
         Raises
         ------
@@ -69,18 +89,51 @@ class ObjectStore:
             It is missing or too large, or its bytes do not match its digest.
         """
         path = self.path(kind, digest)
-        hint = "Restore .minian_vc from a backup. The working folder is unchanged."
         try:
-            content = durable.read_without_links(path, most)
+            content = durable.read_without_links(path, MAX_DOCUMENT if most is None else most)
         except FileNotFoundError:
-            raise DamagedError(f"The object {path} is missing.", hint) from None
+            raise DamagedError(f"The object {path} is missing.", HINT) from None
         except OSError as error:
             if error.errno in NOT_AN_OBJECT:
-                raise DamagedError(f"The object {path} is damaged: {error.strerror}.", hint) from error
-            raise StorageError(f"The object {path} cannot be read: {error.strerror}.", hint) from error
+                raise DamagedError(f"The object {path} is damaged: {error.strerror}.", HINT) from error
+            raise StorageError(f"The object {path} cannot be read: {error.strerror}.", HINT) from error
         if digest_of(content) != digest:
-            raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", hint)
+            raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", HINT)
         return content
+
+    def examine(self, path: Path) -> str:
+        """Read what lies in an object's place and return what is wrong with it, or nothing."""
+        try:
+            source = durable.open_without_links(path)
+        except FileNotFoundError:
+            return MISSING
+        except OSError as error:
+            return _unreadable(path, error)
+        try:
+            digits, _ = durable.digest_file(source)
+        except OSError as error:
+            return _unreadable(path, error)
+        finally:
+            os.close(source)
+        if digits == path.parent.name + path.name:
+            return ""
+        _checked.pop(path, None)
+        return CHANGED
+
+    def set_aside(self, path: Path) -> Path:
+        """Move what lies in an object's place into the quarantine; return where it is now. It is never removed."""
+        place = self.quarantine / path.parts[-3] / (path.parent.name + path.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        while os.path.lexists(place):
+            place = place.with_name(f"{path.parent.name}{path.name}-{os.urandom(4).hex()}")
+        path.rename(place)
+        durable.flush((), (place.parent, self.quarantine, self.folder.parent, path.parent))
+        return place
+
+    @property
+    def quarantine(self) -> Path:
+        """The folder for what lay in an object's place and was not that object."""
+        return self.folder.parent / "quarantine"
 
     def batch(self) -> Batch:
         """Return a new batch; use it as a context manager."""
@@ -137,13 +190,12 @@ class ObjectStore:
                 file.write(content)
             return
         path = self.path("chunks", entry.digest)
-        hint = "Nothing was changed in the working folder."
         try:
             source = durable.open_without_links(path)
         except FileNotFoundError:
-            raise DamagedError(f"The object {path} is missing.", hint) from None
+            raise DamagedError(f"The object {path} is missing.", HINT) from None
         except OSError as error:
-            raise DamagedError(f"The object {path} is damaged: {error.strerror}.", hint) from error
+            raise DamagedError(f"The object {path} is damaged: {error.strerror}.", HINT) from error
         digits = ""
         try:
             with durable.storage_errors("write the restored file", target):
@@ -152,11 +204,14 @@ class ObjectStore:
         finally:
             os.close(source)
         if PREFIX + digits != entry.digest:
-            raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", hint)
+            raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", HINT)
 
 
 class Batch:
     """Contents staged together and made visible together. Methods may be called from several threads.
+
+    What is in the store already is not stored again if its bytes match its digest. What lies in its place and does
+    not is moved into the quarantine.
 
     Attributes
     ----------
@@ -235,6 +290,9 @@ class Batch:
             for folder in new_folders:
                 folder.mkdir(parents=True, exist_ok=True)
             for target, source in staged.items():
+                if os.path.lexists(target) and self._store.examine(target):
+                    with contextlib.suppress(FileNotFoundError):  # another writer was faster
+                        self._store.set_aside(target)
                 source.replace(target)
             above = {folder.parent for folder in new_folders}
             touched = {target.parent for target in staged} | reused
@@ -245,9 +303,13 @@ class Batch:
             if target in self._staged:
                 return True
         try:
-            if target.stat().st_size != size:
-                return False  # a torn object is written anew
+            found = target.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+                return False
+            if _checked.get(target) != _identity(found) and self._store.examine(target):
+                return False  # a rotten object must not become part of a new version
             os.utime(target)  # in use again: prune must not take it for old
+            _remember(target)
         except OSError:
             return False
         with self._lock:
@@ -304,6 +366,24 @@ class StoredFiles(Mapping[str, bytes]):
 
     def __hash__(self) -> int:
         return hash((self.folder, self.manifest))
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _remember(target: Path) -> None:
+    if len(_checked) >= REMEMBERED:
+        _checked.clear()
+    _checked[target] = _identity(target.lstat())
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """Say why something in an object's place cannot be read."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return NO_FILE
+    return f"it cannot be read ({error.strerror})"
 
 
 @functools.lru_cache(maxsize=256)

@@ -40,9 +40,9 @@ class OperationLog:
             try:
                 content = durable.read_without_links(path, MAX_OPERATION)
             except FileNotFoundError:
-                if self.path(sequence + 2).exists():
+                if self._last() > path.name:
                     raise DamagedError(
-                        f"The operation {path} is missing.", "Restore .minian_vc from a backup."
+                        f"The operation {path} is missing.", "Nothing was changed. See: minian-vc verify"
                     ) from None
                 return
             except OSError as error:
@@ -51,7 +51,7 @@ class OperationLog:
             if (operation.sequence, operation.previous) != (sequence + 1, digest):
                 raise DamagedError(
                     f"The operation {path} does not follow the one before it.",
-                    "Nothing was changed. Restore .minian_vc from a backup.",
+                    "Nothing was changed. See: minian-vc verify",
                 )
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
@@ -65,6 +65,12 @@ class OperationLog:
             return None
         except OSError as error:
             raise StorageError(f"The operation {path} cannot be read: {error.strerror}.") from error
+
+    def _last(self) -> str:
+        """Return the name of the last operation there is."""
+        if not self.folder.is_dir():
+            return ""
+        return max((entry.name for entry in os.scandir(self.folder) if entry.name.isdigit()), default="")
 
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -55,10 +56,14 @@ class Repository:
         self.root = root
         self.folder = root / FOLDER
         self.staging = self.folder / "staging"
-        self.config = Config.load(self.folder / "config.json")
         self.objects = ObjectStore(self.folder / "objects", self.staging)
         self.operations = OperationLog(self.folder / "operations", self.staging)
         self.catalog = Catalog(self.folder / "catalog.sqlite")
+
+    @cached_property
+    def config(self) -> Config:
+        """Its settings; read when first asked for."""
+        return Config.load(self.folder / "config.json")
 
     def __repr__(self) -> str:
         return looks.line(f"minian_vc.Repository {self.root}", self._datasets_line)
@@ -91,6 +96,7 @@ class Repository:
         if not (root / FOLDER / "config.json").is_file():
             raise NotFoundError(f"There is no repository in {root}.", f"Make one: minian-vc init {root}")
         repository = cls(root)
+        _ = repository.config  # refuses a newer format before anything is touched
         with contextlib.suppress(OSError):  # read-only media are still read
             repository.staging.mkdir(exist_ok=True)
             recover(repository.staging, repository.folder / "displaced")
@@ -145,7 +151,7 @@ class Repository:
             with durable.storage_errors("make the repository", folder):
                 for name in ("objects", "operations", "staging", "working"):
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                    durable.sync_folder(folder)
+                durable.flush((), (root, folder))
             identity = os.urandom(8).hex()
             Config(repository=identity).save(folder / "config.json", folder / "staging")
             reserve.hold(folder)

@@ -20,8 +20,9 @@ from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import PREFIX, Checkpoint, parse_document
 from minian_vc.objects import Kind, ObjectStore
 
-__all__ = ["Found", "Garbage", "References", "find_garbage", "remove", "stored"]
+__all__ = ["Found", "Garbage", "References", "being_removed", "find_garbage", "remove", "stored"]
 
+REMOVING = "removing-"
 _SHARD, _REST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{62}")
 
 
@@ -121,24 +122,39 @@ def find_garbage(objects: ObjectStore, references: References) -> Garbage:
         )
 
 
-def remove(garbage: Garbage) -> None:
+def remove(objects: ObjectStore, garbage: Garbage) -> None:
     """Remove objects for good; what goes first is gone durably before the next.
+
+    The chunk objects are listed in staging before their manifests go: whoever comes after a crash can tell them from
+    objects of a history that is missing.
 
     Raises
     ------
     StorageError
         One cannot be removed; it and those after it stay.
     """
+    lists = list(objects.staging.glob(f"{REMOVING}*"))
     try:
+        if garbage.chunks:
+            lists.append(objects.staging / f"{REMOVING}{os.urandom(8).hex()}")
+            digests = "\n".join(found.digest for found in garbage.chunks)
+            durable.write_durably(lists[-1], digests.encode(), objects.staging)
         for kind in (garbage.roots, garbage.parts, garbage.chunks):
             for found in kind:
                 found.path.unlink(missing_ok=True)
             durable.flush((), {found.path.parent for found in kind})
+        for path in lists:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
             f"The object {error.filename or ''} cannot be removed: {error.strerror}.",
             "The checkpoints are pruned, and all others are whole. Prune again to free the rest.",
         ) from error
+
+
+def being_removed(objects: ObjectStore) -> set[str]:
+    """Return the digests of the chunk objects that a prune was removing when it was stopped."""
+    return {digest for path in objects.staging.glob(f"{REMOVING}*") for digest in path.read_text().split()}
 
 
 def stored(objects: ObjectStore, kind: Kind) -> Iterator[Found]:

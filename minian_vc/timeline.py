@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 from minian_vc.errors import DamagedError
 from minian_vc.model import Operation
 
-__all__ = ["Timeline"]
+__all__ = ["SAVED_FIRST", "Timeline"]
+
+SAVED_FIRST = "saved before it was replaced"  # of a commit that a restore or an undo made
 
 UNDOABLE = ("commit", "tag", "prune", "restore")
 
@@ -27,6 +29,8 @@ class Timeline:
         Ids of the checkpoints that were undone or pruned, with the time of it.
     states : mapping of str to str
         Digests of the documents that say what a working folder held before a restore, with the time of it.
+    time : str
+        The time of the newest operation: none is older than one before it.
     undone : mapping of int to int
         Numbers of the groups that are taken back, with the number of the ``undo``.
     """
@@ -34,6 +38,7 @@ class Timeline:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self.states: dict[str, str] = {}
         self.undone: dict[int, int] = {}
+        self.time = ""
         self._gone: dict[str, str] = {}
         self._recorded: dict[str, None] = {}
         self._groups: dict[int, list[Operation]] = {}
@@ -48,8 +53,9 @@ class Timeline:
     def add(self, operation: Operation) -> None:
         """Add the next operation."""
         self._groups.setdefault(operation.group, []).append(operation)
+        self.time = max(self.time, operation.created_at)
         if operation.before is not None:
-            self.states[operation.before] = operation.created_at
+            self.states[operation.before] = self.time
         if (operation.action == "undo") != (operation.undoes in self._groups):
             raise DamagedError(f"Operation {operation.sequence} takes back {operation.undoes}, which is none.")
         if operation.undoes is not None:
@@ -61,7 +67,7 @@ class Timeline:
             if (each.action, forward) in (("commit", True), ("prune", False)):
                 self._gone.pop(each.checkpoint, None)
             elif each.action in ("commit", "prune"):
-                self._gone[each.checkpoint] = operation.created_at
+                self._gone[each.checkpoint] = self.time
 
     @property
     def live(self) -> tuple[str, ...]:
@@ -78,7 +84,10 @@ class Timeline:
         found: Sequence[Operation] = [operation]
         forward = True
         while found[0].action == "undo":
-            found, forward = self._groups[found[0].undoes or 0], not forward
+            earlier = self._groups.get(found[0].undoes or 0)
+            if earlier is None or earlier[0].sequence >= found[0].sequence:
+                raise DamagedError(f"Operation {found[0].sequence} takes back one that is not there.")
+            found, forward = earlier, not forward
         return found, forward
 
     def owner_of_tag(self, dataset: str, tag: str) -> Operation | None:
@@ -91,18 +100,23 @@ class Timeline:
                     found = each
         return found
 
-    def to_undo(self, dataset: str) -> Sequence[Operation]:
-        """Return what the dataset's last command did that is in force; nothing if there is none."""
+    def to_undo(self, dataset: str) -> Iterator[Sequence[Operation]]:
+        """Yield what the dataset's commands did that is in force, the newest first.
+
+        What a restore or an undo recorded of uncommitted work is no command: it stays.
+        """
         for number, group in reversed(self._groups.items()):
-            is_command = group[0].dataset == dataset and group[0].action in UNDOABLE
-            if is_command and number not in self.undone:
-                return group
-        return ()
+            first = group[0]
+            is_command = first.dataset == dataset and first.action in UNDOABLE and not _is_saved_first(first)
+            is_pruned = first.action == "commit" and first.checkpoint in self._gone
+            if is_command and number not in self.undone and not is_pruned:
+                yield group
 
     def to_redo(self, dataset: str) -> Sequence[Operation]:
         """Return the dataset's last undo that is in force, unless something was done since."""
         for number, group in reversed(self._groups.items()):
-            if group[0].dataset != dataset or group[0].action == "sweep" or number in self.undone:
+            passed_over = group[0].action == "sweep" or _is_saved_first(group[0])
+            if group[0].dataset != dataset or passed_over or number in self.undone:
                 continue
             if group[0].action != "undo":
                 return ()
@@ -111,7 +125,14 @@ class Timeline:
         return ()
 
     def _take_back(self, undo: Operation, group: int) -> None:
+        """Note which groups are taken back now: the one that is named, and the one that it is about in the end."""
         self.undone[group] = undo.sequence
-        first = self._groups[group][0]
-        if first.action == "undo" and first.undoes is not None:
-            self.undone.pop(first.undoes, None)
+        targets, forward = self.effect(undo)
+        if forward:
+            self.undone.pop(targets[0].group, None)
+        else:
+            self.undone[targets[0].group] = undo.sequence
+
+
+def _is_saved_first(operation: Operation) -> bool:
+    return operation.action == "commit" and operation.what == SAVED_FIRST

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ __all__ = [
     "METADATA_NAMES",
     "ArrayFolder",
     "ArrayMetadata",
+    "ChunkCount",
     "Grid",
     "chunk_grid",
     "chunk_key",
@@ -335,15 +336,48 @@ def count_chunks(meta: Grid) -> int:
     return math.prod(math.ceil(size / max(chunk, 1)) for size, chunk in sizes)
 
 
+class ChunkCount:
+    """Counts which of an array's expected chunks are there, from keys that may come little by little."""
+
+    def __init__(self, meta: ArrayMetadata) -> None:
+        self._meta = meta
+        self._under = f"{meta.path}/" if meta.path else ""
+        self._files = 0
+        self._chunks = 0
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Count some keys of the array folder, each given once."""
+        for key in keys:
+            if key.startswith(self._under) and key.rpartition("/")[2] not in METADATA_NAMES:
+                self._files += 1
+                self._chunks += _is_expected(self._meta, key)
+
+    @property
+    def missing(self) -> int:
+        """The number of expected chunks that are not there."""
+        total = count_chunks(self._meta)
+        if total > 10 * self._files + 1000:  # absurd or nearly empty: the grid may be made up
+            return total - self._files
+        return total - self._chunks
+
+
+def _is_expected(meta: Grid, key: str) -> bool:
+    """Tell whether a key is that of a chunk on the array's grid."""
+    name = key.removeprefix(f"{meta.path}/" if meta.path else "").removeprefix(meta.chunk_prefix)
+    try:
+        index = tuple(map(int, name.split(meta.chunk_separator))) if meta.shape else ()
+    except ValueError:
+        return False
+    if len(index) != len(meta.shape) or key != chunk_key(meta, index):
+        return False
+    return all(0 <= i * max(chunk, 1) < size for i, size, chunk in zip(index, meta.shape, meta.chunks, strict=True))
+
+
 def missing_chunks(meta: ArrayMetadata, keys: Collection[str]) -> int:
     """Count the expected chunks that are not there; the work is bounded by the files that are."""
-    total = count_chunks(meta)
-    under = f"{meta.path}/" if meta.path else ""
-    files = sum(1 for key in keys if key.startswith(under) and key.rpartition("/")[2] not in METADATA_NAMES)
-    if total > 10 * files + 1000:  # absurd or nearly empty: do not walk a grid that metadata made up
-        return total - files
-    present = set(keys)
-    return sum(1 for key in expected_chunks(meta) if key not in present)
+    counted = ChunkCount(meta)
+    counted.add(keys)
+    return counted.missing
 
 
 def rename_variable(files: Mapping[str, bytes], old: str, new: str) -> dict[str, bytes]:

@@ -83,3 +83,11 @@ def tree(folder: Path) -> dict[str, bytes]:
         elif not any(path.iterdir()):
             found[f"{name}/"] = None
     return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many faults were made, and what came of them."""
+    for report in terminalreporter.getreports("passed"):
+        for name, told in report.user_properties:
+            if name == "faults" and report.when == "call":
+                terminalreporter.write_line(f"faults: {told}")

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from minian_vc.catalog.backup import keep_copy
 from minian_vc.catalog.migrate import HEAD, is_known, upgrade
 from minian_vc.catalog.writer import noted, told
 from minian_vc.errors import BusyError, DamagedError, EnvironmentUnfitError, MinianVCError, StorageError
@@ -36,10 +37,12 @@ class Catalog:
         self._engine = _engine(path)
 
     def prepare(self) -> None:
-        """Make the catalog, or bring it up to date.
+        """Make the catalog, or bring it up to date; before that, a copy of it is kept.
 
         Raises
         ------
+        StorageError
+            No copy could be kept; the catalog is as it was.
         EnvironmentUnfitError
             It was made by a newer program; nothing was touched.
         DamagedError
@@ -48,7 +51,10 @@ class Catalog:
         if self._state() == HEAD:
             return
         with self.write() as connection:
-            if _state(connection, self.path) != HEAD:  # another process may have been faster
+            revision = _state(connection, self.path)
+            if revision != HEAD:  # another process may have been faster
+                if revision is not None:
+                    keep_copy(self.path, revision, BUSY_SECONDS)
                 upgrade(connection)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
@@ -108,7 +114,7 @@ def _state(connection: Connection, path: Path) -> str | None:
     if owner != APPLICATION_ID or "alembic_version" not in tables or foreign:
         raise DamagedError(
             f"The catalog {path} is not one that minian_vc made.",
-            "Nothing was touched. Restore .minian_vc from a backup.",
+            "Nothing was touched. It is made anew from the history: minian-vc rebuild",
         )
     revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     if not is_known(str(revision)):
@@ -148,7 +154,9 @@ def _explained(error: DatabaseError, path: Path, *, holds_lock: bool) -> MinianV
     """Return what an error of SQLite's means for the user."""
     text = str(error.orig)
     if not isinstance(error, OperationalError):
-        return DamagedError(f"The catalog {path} is damaged: {text}.", "Restore .minian_vc from a backup.")
+        return DamagedError(
+            f"The catalog {path} is damaged: {text}.", "It is made anew from the history: minian-vc rebuild"
+        )
     if "locked" not in text and "busy" not in text:
         return StorageError(f"The catalog {path} cannot be used: {text}.", "Nothing was recorded.")
     if holds_lock:  # then a reader does not let the transaction commit

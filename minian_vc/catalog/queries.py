@@ -42,6 +42,8 @@ __all__ = [
     "is_whole",
     "last_operation",
     "log",
+    "moved_since",
+    "newest_ever",
     "next_sequence",
     "parent_of",
     "pruned_at",
@@ -100,6 +102,12 @@ def last_operation(connection: Connection) -> tuple[int, str | None]:
     newest = select(operation.c.sequence, operation.c.digest).order_by(operation.c.sequence.desc()).limit(1)
     row = connection.execute(newest).first()
     return (row.sequence, row.digest) if row else (0, None)
+
+
+def newest_ever(connection: Connection, uid: str) -> str | None:
+    """Return the id of the checkpoint that a dataset got last, whether it is still in the history or not."""
+    made = select(checkpoint.c.digest).join(dataset).where(dataset.c.uid == uid)
+    return connection.scalar(made.order_by(checkpoint.c.sequence.desc()).limit(1))
 
 
 def is_whole(connection: Connection) -> bool:
@@ -173,6 +181,13 @@ def pruned_since(connection: Connection, sequence: int) -> bool:
     """Tell whether objects were removed by an operation after that number."""
     since = select(operation.c.sequence).where(operation.c.sequence > sequence)
     return connection.scalar(since.where(operation.c.action.in_(("prune", "sweep"))).limit(1)) is not None
+
+
+def moved_since(connection: Connection, uid: str, sequence: int) -> bool:
+    """Tell whether a dataset has operations after that number."""
+    since = select(operation.c.sequence).join(dataset, dataset.c.id == operation.c.dataset_id)
+    since = since.where(operation.c.sequence > sequence, dataset.c.uid == uid)
+    return connection.scalar(since.limit(1)) is not None
 
 
 def parent_of(connection: Connection, checkpoint_id: str) -> str | None:

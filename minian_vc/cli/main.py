@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from minian_vc.cli import check, doctor, export, look, maintain, record
+from minian_vc.cli import check, doctor, du, export, health, look, maintain, record
 from minian_vc.cli.demo import demo
 from minian_vc.cli.output import print_error
 from minian_vc.errors import MinianVCError, StorageError
@@ -37,6 +37,8 @@ for command in (
     *export.COMMANDS,
     *doctor.COMMANDS,
     *maintain.COMMANDS,
+    *du.COMMANDS,
+    *health.COMMANDS,
     demo,
 ):
     cli.add_command(command)

@@ -76,15 +76,16 @@ def prune(
 @click.command()
 @dataset_argument
 @click.option("--redo", is_flag=True, help="Bring back what the last undo took back.")
+@click.option("--operation", type=int, metavar="N", help="Take back this prune, whatever was done since.")
 @as_json
-def undo(dataset: str | None, redo: bool, json_: bool) -> None:
+def undo(dataset: str | None, redo: bool, operation: int | None, json_: bool) -> None:
     """Take back the last command that changed the history or the folder of DATASET.
 
     That is a commit, a tag, a restore or a prune; once more takes back the one before. After a commit is undone the
     folder is as it was. See log --operations.
     """
     found = find_dataset(dataset)
-    done = found.undo(redo=redo)
+    done = found.undo(redo=redo, number=operation)
     if not json_:
         click.echo(repr(done))
         return

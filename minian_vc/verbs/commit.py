@@ -23,6 +23,7 @@ from minian_vc.objects import Batch
 from minian_vc.progress import progress
 from minian_vc.redaction import redact
 from minian_vc.repository import Repository
+from minian_vc.timeline import SAVED_FIRST
 from minian_vc.verbs.check import audit_versions
 from minian_vc.verbs.describe import describe_array
 from minian_vc.verbs.tag import refuse_taken_tag
@@ -32,6 +33,7 @@ from minian_vc.zarr_format import stem
 __all__ = ["Commit", "Request", "commit"]
 
 TRIES = 5
+RESTORE = "restore"  # what records automatically, beside the notebook
 MAX_FINDINGS = 50  # kept with a checkpoint
 WARNED = frozenset(
     {"all-nan", "chunks-cut-off", "coordinate-damaged", "folder-reused", "sessions-mixed", "animals-mixed"}
@@ -249,9 +251,9 @@ class _Attempt:
         """Write the checkpoint under the lock, on top of whatever is the latest now."""
         if queries.pruned_since(history.connection, self.began_after):
             raise _HistoryMoved  # an object that was there, and so was not stored again, may be gone
-        dataset = queries.dataset_at(history.connection, self.dataset.path) or self.dataset
+        self.dataset = dataset = queries.dataset_at(history.connection, self.dataset.path) or self.dataset
         latest = dataset.latest
-        if latest != self.head:
+        if queries.moved_since(history.connection, dataset.uid, self.began_after):
             try:
                 self.working.refuse_changed(self._choose, readings)  # an older cut must not become the newer checkpoint
             except BusyError:
@@ -277,7 +279,8 @@ class _Attempt:
         tags = (self.request.tag,) if self.request.tag else ()
         checkpoint = Checkpoint.from_document(document, tags)  # as it will be read ever after
         self.repository.objects.put("checkpoints", document)
-        history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded)
+        what = SAVED_FIRST if checkpoint.provenance.get("automatic") == RESTORE else None
+        history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded, what=what)
         return Commit(checkpoint, created=True)
 
     def _message(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> str:

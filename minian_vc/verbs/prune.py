@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from minian_vc import durable, reserve
+from minian_vc import reserve
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow, LogEntry
+from minian_vc.durable import file_system_now
 from minian_vc.errors import DamagedError, EnvironmentUnfitError, InvalidInputError, NotFoundError, StorageError
 from minian_vc.history import History
+from minian_vc.objects import ObjectStore
 from minian_vc.repository import Repository
-from minian_vc.sweep import Found, Garbage, References, find_garbage, remove
+from minian_vc.sweep import Found, Garbage, References, being_removed, find_garbage, remove
 from minian_vc.text import size
 from minian_vc.timeline import Timeline
 from minian_vc.verbs.retention import Retention
@@ -94,10 +97,11 @@ def prune(
     grace = repository.config.grace_days if grace_days is None else grace_days
     if not grace >= 0:
         raise InvalidInputError(f"{grace} days of grace cannot be.", "Nothing was changed.")
-    with reserve.given_up_if_full(repository.folder), repository.history() as history:
-        latest = _latest(history, dataset)
+    room = contextlib.nullcontext() if dry_run else reserve.given_up_if_full(repository.folder)
+    with room, repository.history() as history:
+        latest = _newest(history, dataset)
         chosen = rules.to_drop(queries.log(history.connection, dataset.uid), latest)
-        garbage = _Garbage(repository, {entry.id for entry in chosen}, grace * DAY)
+        garbage = _Garbage(repository, dataset, {entry.id for entry in chosen}, grace * DAY)
         if not leftovers:
             garbage.refuse_if_history_is_missing()
         done = Pruned(chosen, garbage.now.size, len(garbage.now), garbage.waiting.size, grace, dry_run)
@@ -106,7 +110,7 @@ def prune(
         if chosen or garbage.now:
             repository.require_format(3)
         _record(repository, history, dataset, chosen, latest if garbage.now else None)
-        problem = _remove(garbage.now)
+        problem = _remove(repository.objects, garbage.now)
     if problem is not None:
         raise problem
     return done
@@ -124,11 +128,13 @@ def _record(
         history.append("sweep", dataset.path, repository.checkpoint(swept))
 
 
-def _latest(history: History, dataset: DatasetRow) -> str:
+def _newest(history: History, dataset: DatasetRow) -> str:
+    """Return the dataset's latest checkpoint; where all are undone, the newest of those."""
     row = queries.dataset_at(history.connection, dataset.path)
-    if row is None or row.latest is None:
+    newest = None if row is None else row.latest or queries.newest_ever(history.connection, row.uid)
+    if newest is None:
         raise NotFoundError(f"{dataset.path} has no checkpoint yet.", f"Make one: minian-vc commit {dataset.path}")
-    return row.latest
+    return newest
 
 
 class _Garbage:
@@ -137,23 +143,23 @@ class _Garbage:
     What operations younger than the grace need to be undone waits, and so does what is younger itself.
     """
 
-    def __init__(self, repository: Repository, dropped: set[str], grace: float) -> None:
+    def __init__(self, repository: Repository, dataset: DatasetRow, dropped: set[str], grace: float) -> None:
         self._repository = repository
-        operations = [operation for operation, _ in repository.operations.after(0, None)]
-        timeline = Timeline.of(operations)
-        now = _now(repository, operations[-1].created_at if operations else "")
+        timeline = Timeline.of(operation for operation, _ in repository.operations.after(0, None))
+        now = _now(repository, timeline.time if grace else "")
         needed, spared, self._known = (References(repository.objects) for _ in range(3))
         for checkpoint_id in timeline.live:
             if checkpoint_id not in dropped:
                 needed.add(repository.checkpoint(checkpoint_id))
-        since = dict.fromkeys(dropped, now) | {
-            digest: _seconds(when) for digest, when in {**timeline.states, **timeline.dropped}.items()
-        }
-        for digest, when in since.items():
-            checkpoint = repository.checkpoint(digest)
-            self._known.add_what_is_there(checkpoint)
-            if now - when < grace:
-                spared.add_what_is_there(checkpoint)
+        since = {digest: _seconds(when) for digest, when in {**timeline.states, **timeline.dropped}.items()}
+        for digest, when in {**since, **dict.fromkeys(dropped, now)}.items():
+            with contextlib.suppress(DamagedError):  # nobody can bring that one back
+                checkpoint = repository.checkpoint(digest)
+                is_own = checkpoint.dataset == dataset.uid
+                self._known.add_what_is_there(checkpoint)
+                if now - when < (grace if is_own else max(grace, repository.config.grace_days * DAY)):
+                    spared.add_what_is_there(checkpoint)
+        self._known.chunks |= being_removed(repository.objects)
         everything = find_garbage(repository.objects, needed)
 
         def waits(found: Found) -> bool:
@@ -178,13 +184,17 @@ class _Garbage:
 
 
 def _now(repository: Repository, newest: str) -> float:
-    """Return the time in seconds, after refusing a clock that is behind what was recorded or the file system's."""
-    now, there = datetime.now(UTC).timestamp(), durable.file_system_now(repository.staging) / 1e9
-    for what, time in (("the newest operation", _seconds(newest) if newest else now), ("the file system", there)):
-        if time - now > CLOCKS_APART:
+    """Return the time in seconds, after refusing a clock that cannot be right if there is a grace to be measured."""
+    now = datetime.now(UTC).timestamp()
+    if not newest:
+        return now
+    there, recorded = file_system_now(repository.staging) / 1e9, _seconds(newest)
+    for what, apart in (("the newest operation", recorded - now), ("the file system", abs(there - now))):
+        if apart > CLOCKS_APART:
             raise EnvironmentUnfitError(
-                f"The clock of this computer is {(time - now) / 60:.0f} minutes behind {what} in {repository.folder}.",
-                "Nothing was removed, for nobody can tell what is old. Set the clock, then run the command again.",
+                f"The clocks of this computer and of {what} in {repository.folder} are {apart / 60:.0f} minutes apart.",
+                "Nothing was removed, for nobody can tell what is old. Set the clock; or, to free at once what this "
+                "dataset dropped, whatever its age: minian-vc prune --grace 0",
             )
     return now
 
@@ -193,10 +203,10 @@ def _seconds(when: str) -> float:
     return datetime.fromisoformat(when).timestamp()
 
 
-def _remove(garbage: Garbage) -> StorageError | None:
+def _remove(objects: ObjectStore, garbage: Garbage) -> StorageError | None:
     """Remove objects; a failure is returned, for what was recorded before it stays recorded."""
     try:
-        remove(garbage)
+        remove(objects, garbage)
     except StorageError as problem:
         return problem
     return None

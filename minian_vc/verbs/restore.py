@@ -10,50 +10,25 @@ from pathlib import Path
 from typing import Self
 
 from minian_vc import durable
-from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.dataset_folders import dataset_above, is_dataset
 from minian_vc.errors import (
     AlreadyExistsError,
-    BusyError,
     InvalidInputError,
-    MinianVCError,
     NotFoundError,
     StorageError,
 )
-from minian_vc.history import History
-from minian_vc.model import ArrayVersion, Checkpoint, timestamp
+from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import check_array_name
-from minian_vc.provenance import gather
 from minian_vc.repository import Repository
 from minian_vc.swap import UnfinishedSwapError, put_in_place, set_aside
-from minian_vc.verbs.commit import Request, commit
-from minian_vc.verbs.compare import digest_of_reading, read_without_keeping
-from minian_vc.verbs.describe import describe_array
+from minian_vc.verbs.before_restore import Asked, recorded, save_first
 from minian_vc.verbs.write_back import write_arrays
 from minian_vc.working_folder import FileStat, WorkingFolder
 from minian_vc.working_folder.scan import list_files
 from minian_vc.zarr_format import stem
 
-__all__ = ["Asked", "Restored", "Undoing", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
-
-
-@dataclass(frozen=True, slots=True)
-class Undoing:
-    """That a restore is an undo: of which group of operations, on which checkpoint, and the folders it may touch."""
-
-    checkpoint: str
-    group: int
-    folders: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a restore was asked for: the checkpoint that is brought back (the first, of several), and the words."""
-
-    checkpoint: Checkpoint
-    what: str
-    undoing: Undoing | None = None
+__all__ = ["Restored", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -157,9 +132,8 @@ def restore_arrays(
     with _Staging(repository.staging) as staging:
         write_arrays(repository, folders, staging.path, as_name)
         staged = {folder: list_files(staging.path / folder) for folder in folders}
-        before = _save_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
-        with repository.history() as history:
-            _record(repository, history, dataset, asked, before)
+        before = save_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
+        with recorded(repository, dataset, asked, before):
             old = {
                 folder: staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
                 for folder in folders
@@ -183,7 +157,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, asked: Asked
     untouched = set() if asked.undoing is None else scan.arrays.keys() - asked.undoing.folders
     wanted = _folders([a for a in checkpoint.arrays if a.bytes_kept and a.folder not in kept], None)
     others = [folder for folder in scan.arrays if folder not in kept | untouched]
-    before = _save_first(repository, dataset, {*others, *wanted}, f"before restoring {asked.what}")
+    before = save_first(repository, dataset, {*others, *wanted}, f"before restoring {asked.what}")
     same = {
         f
         for f, array in wanted.items()
@@ -199,8 +173,7 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, asked: Asked
         linked = _link_over(working.path, staged, leave=set(others) - same)
         write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
-        with repository.history() as history:
-            _record(repository, history, dataset, asked, before)
+        with recorded(repository, dataset, asked, before):
             old = staging.put_in_place(staged, working.path, repository.staging)
         if old is not None:
             aside = _sort_out(repository, working, old, linked)
@@ -295,89 +268,6 @@ def _refuse_too_large(where: Path, arrays: Iterable[ArrayVersion]) -> None:
             f"The restore needs {need:,} bytes, and {free:,} are free.",
             "Nothing was changed. Free some space.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What lay in the folders that a restore touches; ``saved_as`` is the checkpoint made of what was not recorded."""
-
-    folders: tuple[str, ...]
-    arrays: tuple[ArrayVersion, ...] = ()
-    saved_as: Checkpoint | None = None
-
-
-def _save_first(repository: Repository, dataset: DatasetRow, folders: Iterable[str], message: str) -> _Before:
-    """Commit what would be overwritten, unless all of it is recorded.
-
-    What cannot be read cannot be recorded: it will be kept aside, and named.
-    """
-    working, touched = repository.working_folder(dataset.path), tuple(sorted(folders))
-    present = working.scan().arrays
-    readable = [folder for folder in touched if folder in present and _is_readable(working, folder, present[folder])]
-    if not readable:
-        return _Before(touched)
-    digests, are_recorded = _all_recorded(repository, working, readable)
-    done = None
-    if not are_recorded:
-        only = None if len(readable) == len(present) else [stem(folder) for folder in readable]
-        done = commit(repository, dataset, Request(message, only=only, provenance=gather(automatic="restore")))
-    arrays = [_described(repository, working, folder, digest) for folder, digest in digests.items()]
-    saved_as = done.checkpoint if done is not None and done.created else None
-    return _Before(touched, tuple(array for array in arrays if array is not None), saved_as)
-
-
-def _described(repository: Repository, working: WorkingFolder, folder: str, manifest: str) -> ArrayVersion | None:
-    """Describe what lay in a folder; None if it changed meanwhile, so that nobody recorded it."""
-    if not repository.objects.has("manifests", manifest):
-        return None
-    files = repository.stored_files(manifest)
-    return describe_array(repository, working.path / folder, manifest, files, files.entries)
-
-
-def _record(repository: Repository, history: History, dataset: DatasetRow, asked: Asked, before: _Before) -> None:
-    """Record that folders are about to be replaced, and what lay there: from now on it can be undone."""
-    repository.require_format(3)
-    state = Checkpoint(
-        dataset=asked.checkpoint.dataset,
-        parent=None,
-        sequence=0,
-        message=f"what lay there before {asked.what}",
-        author=repository.author,
-        created_at=timestamp(),
-        arrays=before.arrays,
-        provenance={"folders": list(before.folders)},
-    )
-    digest = repository.objects.put("checkpoints", state.to_document())
-    if asked.undoing is None:
-        history.append("restore", dataset.path, asked.checkpoint, before=digest, what=asked.what)
-        return
-    if asked.undoing.group in history.timeline().undone:
-        raise BusyError(f"Somebody else did the {asked.what} just now.", "Nothing was changed.")
-    concerned = repository.checkpoint(asked.undoing.checkpoint)
-    history.append("undo", dataset.path, concerned, before=digest, what=asked.what, undoes=asked.undoing.group)
-
-
-def _is_readable(working: WorkingFolder, folder: str, files: Iterable[str]) -> bool:
-    try:
-        working.describe(folder, files)
-    except MinianVCError:
-        return False
-    return True
-
-
-def _all_recorded(
-    repository: Repository, working: WorkingFolder, folders: Sequence[str]
-) -> tuple[dict[str, str], bool]:
-    """Return the manifests of array folders, and whether each is, with its bytes, an array version already."""
-    readings = read_without_keeping(working, folders, wait=Request().wait)
-    digests = {folder: digest_of_reading(reading) for folder, reading in readings.items()}
-    with repository.catalog.read() as connection:
-        recorded = queries.recorded_manifests(connection, digests.values())
-    if not recorded.issuperset(digests.values()):
-        return digests, False
-    for folder, reading in readings.items():
-        working.remember(folder, reading, digests[folder], with_bytes=True)
-    return digests, True
 
 
 def _link_over(live: Path, staged: Path, leave: set[str]) -> set[str]:

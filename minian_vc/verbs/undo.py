@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minian_vc import reserve
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.catalog.recorded import recorded_operations
 from minian_vc.errors import DamagedError, NotFoundError
@@ -12,7 +13,8 @@ from minian_vc.model import Checkpoint, Operation
 from minian_vc.repository import Repository
 from minian_vc.text import short
 from minian_vc.timeline import Timeline
-from minian_vc.verbs.restore import Asked, Restored, Undoing, restore_checkpoint
+from minian_vc.verbs.before_restore import Asked, Undoing
+from minian_vc.verbs.restore import Restored, restore_checkpoint
 
 __all__ = ["LoggedOperation", "Undone", "describe", "logged", "undo"]
 
@@ -39,36 +41,50 @@ class Undone:
 
     operations: tuple[Operation, ...]
     redo: bool
+    grace_days: float
     restored: Restored | None = None
 
     def __repr__(self) -> str:
         told = [f"{'Brought back' if self.redo else 'Taken back'}: {describe(each)}." for each in self.operations]
         if self.restored is not None:
             told.append(repr(self.restored))
+        elif not self.redo and self.operations[0].action == "commit":
+            told.append(
+                "The folder is as it was; its arrays are not committed. Until something else is done, and for "
+                f"{self.grace_days:g} days, it can be brought back: minian-vc undo --redo"
+            )
         return "\n".join(told)
 
 
-def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False) -> Undone:
+def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False, number: int | None = None) -> Undone:
     """Take back what the dataset's last command did, as one more operation; with ``redo`` what the last undo took back.
+
+    Parameters
+    ----------
+    redo : bool
+        Bring back instead.
+    number : int, optional
+        Of a prune: that one is taken back, whatever was done since.
 
     Raises
     ------
     NotFoundError
         There is nothing, or its bytes were removed since.
     """
-    with repository.history() as history:
-        group, effects = _chosen(history.timeline(), dataset, redo)
+    with reserve.given_up_if_full(repository.folder), repository.history() as history:
+        timeline = history.timeline()
+        group = _to_redo(repository, timeline, dataset) if redo else _to_undo(repository, timeline, dataset, number)
+        effects = timeline.effect(group[0])[0] if redo else group
         if group[0].before is None:
-            _refuse_if_removed(repository, effects, redo)
             repository.require_format(3)
             concerned = history.read_checkpoint(group[0].checkpoint)
-            history.append("undo", dataset.path, concerned, undoes=group[0].group)
-            return Undone(tuple(effects), redo)
+            history.append("undo", dataset.path, concerned, undoes=group[0].group, what=_words(effects, redo))
+            return Undone(tuple(effects), redo, repository.config.grace_days)
     state = repository.checkpoint(group[0].before)
-    _refuse_missing(repository, state)
     undoing = Undoing(group[0].checkpoint, group[0].group, frozenset(state.provenance.get("folders", ())))
-    asked = Asked(state, f"{'redo' if redo else 'undo'} of {describe(effects[0])}", undoing)
-    return Undone(tuple(effects), redo, restore_checkpoint(repository, dataset, asked))
+    asked = Asked(state, _words(effects, redo), undoing)
+    restored = restore_checkpoint(repository, dataset, asked)
+    return Undone(tuple(effects), redo, repository.config.grace_days, restored)
 
 
 def logged(repository: Repository, dataset: DatasetRow, n: int | None = None) -> list[LoggedOperation]:
@@ -95,48 +111,74 @@ def describe(operation: Operation) -> str:
     """Say in words what an operation did."""
     checkpoint = short(operation.checkpoint)
     if operation.action == "commit":
-        return f"commit {checkpoint}" + (f", tag {operation.tag}" if operation.tag else "")
+        tag, what = (
+            (f", tag {operation.tag}" if operation.tag else ""),
+            (f", {operation.what}" if operation.what else ""),
+        )
+        return f"commit {checkpoint}{tag}{what}"
     if operation.action == "tag":
         return f"tag {operation.tag} on {checkpoint}"
     if operation.action == "prune":
         return f"prune of {checkpoint}"
     if operation.action == "undo":
-        return operation.what or f"undo of {operation.undoes}"
+        return operation.what or "undo"
     return f"restore of {operation.what}" if operation.action == "restore" else "removal of what nothing refers to"
 
 
-def _chosen(timeline: Timeline, dataset: DatasetRow, redo: bool) -> tuple[Sequence[Operation], Sequence[Operation]]:
-    """Return the group to take back, and the operations that this concerns in the end."""
-    group = timeline.to_redo(dataset.uid) if redo else timeline.to_undo(dataset.uid)
+def _words(effects: Sequence[Operation], redo: bool) -> str:
+    more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
+    return f"{'redo' if redo else 'undo'} of {describe(effects[0])}{more}"
+
+
+def _to_undo(
+    repository: Repository, timeline: Timeline, dataset: DatasetRow, number: int | None
+) -> Sequence[Operation]:
+    """Return the newest group that can be taken back: what was freed for good is passed over."""
+    groups = list(timeline.to_undo(dataset.uid))
+    if number is not None:
+        groups = [
+            group for group in groups if group[0].action == "prune" and number in [each.sequence for each in group]
+        ]
+    removed = None
+    for group in groups:
+        needed = [group[0].before] if group[0].before else [e.checkpoint for e in group if e.action == "prune"]
+        removed = next((each for each in needed if _is_removed(repository, each)), None)
+        if removed is None:
+            return group
+        if number is not None:
+            raise _removed(repository.checkpoint(removed))
+    what = f"{dataset.path} has nothing to undo." if number is None else f"Operation {number} is no prune in force."
+    raise NotFoundError(what, "Nothing was changed. See: minian-vc log --operations")
+
+
+def _to_redo(repository: Repository, timeline: Timeline, dataset: DatasetRow) -> Sequence[Operation]:
+    group = timeline.to_redo(dataset.uid)
     if not group:
-        what = "redo: nothing was undone, or something was done since" if redo else "undo"
-        raise NotFoundError(f"{dataset.path} has nothing to {what}.", "See: minian-vc log --operations")
-    return group, timeline.effect(group[0])[0] if redo else group
+        what = "nothing was undone, or something was done since"
+        raise NotFoundError(f"{dataset.path} has nothing to redo: {what}.", "See: minian-vc log --operations")
+    commits = [each.checkpoint for each in timeline.effect(group[0])[0] if each.action == "commit"]
+    for needed in [group[0].before] if group[0].before else commits:
+        if _is_removed(repository, needed):
+            raise _removed(repository.checkpoint(needed))
+    return group
 
 
-def _refuse_if_removed(repository: Repository, effects: Sequence[Operation], redo: bool) -> None:
-    """Refuse to bring back checkpoints whose bytes a prune has removed."""
-    comes_back = ("commit",) if redo else ("prune",)
-    for each in effects:
-        if each.action in comes_back:
-            _refuse_missing(repository, repository.checkpoint(each.checkpoint))
-
-
-def _refuse_missing(repository: Repository, checkpoint: Checkpoint) -> None:
+def _is_removed(repository: Repository, checkpoint_id: str) -> bool:
+    """Tell whether a prune removed what a checkpoint needs that is in the history no more."""
     objects = repository.objects
-    for array in checkpoint.arrays:
-        try:
-            entries = objects.read_manifest(array.manifest)
-        except DamagedError as error:
-            raise _removed(checkpoint) from error
-        chunks = (entry for entry in entries.values() if entry.inline is None)
-        if array.bytes_kept and not all(objects.has("chunks", entry.digest) for entry in chunks):
-            raise _removed(checkpoint)
+    try:
+        for array in repository.checkpoint(checkpoint_id).arrays:
+            entries = objects.read_manifest(array.manifest).values()
+            chunks = [entry.digest for entry in entries if entry.inline is None and array.bytes_kept]
+            if not all(objects.has("chunks", digest) for digest in chunks):
+                return True
+    except DamagedError:
+        return True
+    return False
 
 
 def _removed(checkpoint: Checkpoint) -> NotFoundError:
     return NotFoundError(
-        f"What {short(checkpoint.id)} needs ({checkpoint.message or checkpoint.created_at}) was removed by a prune: "
-        "the time of grace is over.",
+        f"What {short(checkpoint.id)} needs ({checkpoint.message or checkpoint.created_at}) was freed by a prune.",
         "Nothing was changed. See: minian-vc log --operations",
     )

@@ -243,6 +243,10 @@ JSON_COMMANDS = {
     "check": [],
     "doctor": [],
     "prune": ["--automatic"],
+    "undo": [],
+    "du": [],
+    "verify": [],
+    "rebuild": [],
 }
 
 

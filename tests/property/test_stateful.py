@@ -1,11 +1,13 @@
-"""Commit, overwrite, delete, tag, restore, open and prune against a dictionary model."""
+"""Commit, overwrite, delete, tag, restore, open, prune, undo and redo against a dictionary model."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,24 @@ CONTENT = st.lists(st.integers(1, 5), unique=True, min_size=1, max_size=3).flatm
 )
 
 
+@dataclass
+class Past:
+    """What the history held."""
+
+    checkpoints: list[tuple[str, dict[str, Array]]]
+    tags: dict[str, str]
+    automatic: set[str]
+
+
+@dataclass
+class Command:
+    """What a command changed, and how it was before and after: in the history, or in some arrays of the folder."""
+
+    number: int
+    history: tuple[Past, Past] | None = None
+    folder: tuple[dict[str, Array], dict[str, Array], set[str]] | None = None  # before, after, which arrays
+
+
 class History(RuleBasedStateMachine):
     """The real dataset beside what it should be."""
 
@@ -42,6 +62,10 @@ class History(RuleBasedStateMachine):
         self.checkpoints: list[tuple[str, dict[str, Array]]] = []  # oldest first
         self.tags: dict[str, str] = {}
         self.automatic: set[str] = set()
+        self.number = 0
+        self.knows_all = True  # commands: those before a prune that freed at once may or may not be undone
+        self.commands: list[Command] = []  # in force, oldest first
+        self.undone: list[Command] = []  # that can be redone, the last one first
 
     def teardown(self) -> None:
         shutil.rmtree(self.root)
@@ -60,6 +84,59 @@ class History(RuleBasedStateMachine):
         """It must fail so, and the invariants then show that nothing changed."""
         with pytest.raises(kind):
             act()
+
+    # -- what can be undone -------------------------------------------------------------------
+
+    def past(self) -> Past:
+        """The history as it is now."""
+        return Past(list(self.checkpoints), dict(self.tags), set(self.automatic))
+
+    def did(self, before: Past | None = None, folder: tuple | None = None) -> None:
+        """Remember that a command was done: now it can be undone, and what was undone before cannot be redone."""
+        self.number += 1
+        history = (before, self.past()) if before is not None else None
+        self.commands.append(Command(self.number, history, folder))
+        self.undone.clear()
+
+    def move(self, command: Command, *, back: bool) -> None:
+        """Take a command back, or bring it back, in the model; the real one was asked to do so."""
+        done = self.dataset.undo(redo=not back)
+        if command.folder is not None:
+            before, after, names = command.folder
+            lay = {name: content for name, content in self.working.items() if name in names}
+            self.saved_first(names, done.restored.saved_as)
+            wanted = before if back else after
+            self.working = {k: v for k, v in self.working.items() if k not in names}
+            self.working |= {k: v for k, v in wanted.items() if k in names}
+            command.folder = (command.folder[0], lay if back else after, names)
+        else:
+            old, new = command.history if back else reversed(command.history)
+            gone, known = {each[0] for each in new.checkpoints} - {each[0] for each in old.checkpoints}, self.made
+            self.checkpoints = [each for each in self.checkpoints if each[0] not in gone]
+            self.checkpoints += [each for each in old.checkpoints if each not in new.checkpoints]
+            self.checkpoints.sort(key=lambda each: known.index(each[0]))
+            self.automatic = self.automatic - gone | (old.automatic - new.automatic)
+            self.tags = dict(old.tags)
+
+    @precondition(lambda self: self.commands or self.knows_all)
+    @rule()
+    def undo(self) -> None:
+        if not self.commands:
+            return self.refused(NotFoundError, lambda: self.dataset.undo())
+        command = self.commands.pop()
+        self.move(command, back=True)
+        self.undone.append(command)
+        return None
+
+    @precondition(lambda self: self.undone or self.knows_all)
+    @rule()
+    def redo(self) -> None:
+        if not self.undone:
+            return self.refused(NotFoundError, lambda: self.dataset.undo(redo=True))
+        command = self.undone.pop()
+        self.move(command, back=False)
+        self.commands = sorted([*self.commands, command], key=lambda each: each.number)
+        return None
 
     # -- the notebook -------------------------------------------------------------------------
 
@@ -99,12 +176,15 @@ class History(RuleBasedStateMachine):
             return self.refused(AlreadyExistsError, act)
         done = act()
         assert done.created is changed
+        before = self.past()
         if changed:
             assert done.checkpoint.parent == (self.checkpoints[-1][0] if self.checkpoints else None)
             self.checkpoints.append((done.checkpoint.id, new))
         assert done.checkpoint.id == self.checkpoints[-1][0]
         if tag is not None:
             self.tags[tag] = done.checkpoint.id
+        if self.past() != before:
+            self.did(before)
         return None
 
     @precondition(lambda self: self.checkpoints)
@@ -114,7 +194,10 @@ class History(RuleBasedStateMachine):
         if self.tags.get(tag, checkpoint) != checkpoint:
             return self.refused(AlreadyExistsError, lambda: self.dataset.tag(tag, checkpoint))
         self.dataset.tag(tag, checkpoint)
+        before = self.past()
         self.tags[tag] = checkpoint
+        if self.past() != before:
+            self.did(before)
         return None
 
     @rule(cells=st.lists(st.tuples(ARRAYS, CONTENT), min_size=1, max_size=3))
@@ -123,19 +206,28 @@ class History(RuleBasedStateMachine):
             self.save(name, content, old=True)
             done = self.dataset.record(Request("cell", provenance={"automatic": "notebook"}, wait=0.0))
             if done.created:
+                before = self.past()
                 self.checkpoints.append((done.checkpoint.id, dict(self.working)))
                 self.automatic.add(done.checkpoint.id)
+                self.did(before)
 
     @precondition(lambda self: self.automatic)
-    @rule(keep=st.integers(0, 1))
-    def prune(self, keep: int) -> None:
+    @rule(keep=st.integers(0, 1), at_once=st.booleans())
+    def prune(self, keep: int, at_once: bool) -> None:
         newest_first = [checkpoint for checkpoint, _ in reversed(self.checkpoints) if checkpoint in self.automatic]
         held = {*self.tags.values(), self.checkpoints[-1][0]}
         expected = [checkpoint for checkpoint in newest_first[keep:] if checkpoint not in held]
-        done = self.dataset.prune(automatic=True, keep_last=keep, grace_days=0, dry_run=False)
+        done = self.dataset.prune(automatic=True, keep_last=keep, grace_days=0 if at_once else 7, dry_run=False)
         assert [entry.id for entry in done.checkpoints] == expected
+        before = self.past()
         self.checkpoints = [each for each in self.checkpoints if each[0] not in expected]
         self.automatic -= set(expected)
+        if at_once:  # what can be brought back depends on what was freed: not modelled
+            self.commands.clear()
+            self.undone.clear()
+            self.knows_all = False
+        elif expected:
+            self.did(before)
         objects._load_manifest.cache_clear()  # what is gone must be missed
         for checkpoint, content in self.checkpoints:
             opened = self.dataset.open(checkpoint, return_dict=True)
@@ -146,12 +238,12 @@ class History(RuleBasedStateMachine):
     def saved_first(self, names: set[str], saved: object) -> None:
         """What would be overwritten was committed before, unless each array of it is in some checkpoint already."""
         lost = {name: self.working[name] for name in names & set(self.working)}
-        new = {**self.latest, **lost}
+        new = lost if lost == self.working else {**self.latest, **lost}
         if all(any(held.get(name) == content for _, held in self.checkpoints) for name, content in lost.items()):
             assert saved is None
         else:
             assert saved is not None
-            self.checkpoints.append((saved.id, new))
+            self.checkpoints.append((saved.id, new))  # no command: it is never undone
 
     @precondition(lambda self: self.checkpoints)
     @rule(data=st.data())
@@ -161,7 +253,8 @@ class History(RuleBasedStateMachine):
         self.saved_first(set(self.working), done.saved_as)
         assert set(done.removed) == set(self.working) - set(content)
         assert done.aside == ()
-        self.working = dict(content)
+        before, self.working = self.working, dict(content)
+        self.did(folder=(before, dict(content), {*before, *content}))
 
     @precondition(lambda self: self.checkpoints)
     @rule(data=st.data(), name=ARRAYS, as_name=st.none() | ARRAYS)
@@ -172,7 +265,9 @@ class History(RuleBasedStateMachine):
         done = self.dataset.restore(f"{name}@{checkpoint}", as_=as_name)
         self.saved_first({as_name or name}, done.saved_as)
         assert done.aside == ()
+        before = dict(self.working)
         self.working[as_name or name] = content[name]
+        self.did(folder=(before, dict(self.working), {as_name or name}))
         return None
 
     # -- looking ------------------------------------------------------------------------------
@@ -211,6 +306,12 @@ class History(RuleBasedStateMachine):
         }
         assert {each.name: each.state for each in self.dataset.status()} == expected
 
+    @property
+    def made(self) -> list[str]:
+        """The ids of all checkpoints there ever were, in the order in which they were made."""
+        log = self.dataset.operation_log()
+        return [each.checkpoint for each in reversed(log) if each.action == "commit"]
+
     @invariant()
     def the_history_is_what_was_recorded(self) -> None:
         history = self.dataset.history()
@@ -235,7 +336,7 @@ class History(RuleBasedStateMachine):
 
 TestHistory = History.TestCase
 TestHistory.settings = settings(
-    max_examples=15,
+    max_examples=int(os.environ.get("MINIAN_VC_EXAMPLES", "15")),
     stateful_step_count=12,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the failing steps are printed as they are
 )

@@ -1,0 +1,276 @@
+"""Do something bad to the scenarios, case by case, each in a process of its own; print what came of each as JSON lines.
+
+Run by the tests as a program: it must have no threads when it forks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dask.array  # noqa: F401 (all that is heavy before forking, for each child would import it anew)
+import numcodecs  # noqa: F401
+import xarray  # noqa: F401
+import zarr  # noqa: F401
+from forking import Ended, in_child
+from judging import Expected, expect, judge
+from mutants import MUTANTS, Mutant
+from power import Cut, Disk, Recording, lay_out
+from scenarios import SCENARIOS, Scenario
+from steps import Step, Steps
+
+import minian_vc.dataset
+import minian_vc.verbs.save  # noqa: F401
+from minian_vc import objects
+from minian_vc.catalog import engine
+
+
+class Stage:
+    """One scenario with its past, and copies of it to play on."""
+
+    def __init__(self, scenario: Scenario, work: Path, mutant: Mutant | None = None) -> None:
+        self.scenario, self.mutant = scenario, mutant
+        self._base, self.root = work / "base", work / "case"
+        self._base.mkdir(parents=True)
+        with scenario.settings():
+            ended = in_child(lambda tell: tell(expect(scenario, self._base, work)))
+            if ended.error:
+                raise SystemExit(f"{scenario.name}: {ended.error}")
+            self.expected: Expected = ended.told[0]
+
+    def set(self) -> None:
+        """Make the past anew."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(self._base, self.root, symlinks=True)
+
+    def act(self, steps: Steps, tell: Callable, arm: Callable[[], object] = lambda: None) -> None:
+        """Give the command, and tell when it is acknowledged."""
+        with self.scenario.settings(), self._changed(), steps.heard():
+            arm()
+            self.scenario.act(self.root)
+            tell("acknowledged")
+
+    def _changed(self) -> contextlib.AbstractContextManager:
+        return self.mutant.change() if self.mutant is not None else contextlib.nullcontext()
+
+    def steps(self) -> list[Step]:
+        """Return the steps of an act that is not disturbed."""
+        self.set()
+        found: list[Step] = []
+        steps = Steps(self.root, found.append, without=self.scenario.without)
+
+        def act(tell: Callable) -> None:
+            self.act(steps, lambda _: None)
+            tell(found)
+
+        ended = in_child(act)
+        if ended.error:
+            raise SystemExit(f"{self.scenario.name}: {ended.error}")
+        return ended.told[0]
+
+    def judged(self, *, acknowledged: bool) -> str:
+        """Return what is wrong now, if anything is."""
+
+        def ask(_: Callable) -> None:
+            with self.scenario.settings():
+                judge(self.root, self.expected, acknowledged=acknowledged)
+
+        return in_child(ask).error
+
+
+# -- kills ------------------------------------------------------------------------------------
+
+
+def killed_at(stage: Stage, number: int) -> dict:
+    """Kill before the step of a number."""
+    stage.set()
+    count = 0
+
+    def before(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    steps = Steps(stage.root, before, without=stage.scenario.without)
+    return _told(stage, f"step {number}", in_child(lambda tell: stage.act(steps, tell)))
+
+
+def killed_after(stage: Stage, seconds: float) -> dict:
+    """Kill after a time: the system does it, in the midst of whatever is done then."""
+    stage.set()
+    steps = Steps(stage.root, without=stage.scenario.without)
+
+    def arm() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    return _told(stage, f"{seconds * 1000:.2f} ms", in_child(lambda tell: stage.act(steps, tell, arm)))
+
+
+def _told(stage: Stage, when: str, ended: Ended) -> dict:
+    wrong = ended.error or stage.judged(acknowledged=bool(ended.told))
+    return {"when": when, "killed": ended.killed, "acknowledged": bool(ended.told), "wrong": wrong}
+
+
+def kills(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Kill at the steps in turn, or at some of them where there are too many, and at random moments."""
+    names = stage.steps()
+    at_steps = min(len(names), max(1, count * 2 // 3))
+    chosen = sorted(chance.sample(range(1, len(names) + 1), at_steps))
+    for number in chosen:
+        yield {**killed_at(stage, number), "step": str(names[number - 1])}
+    seconds = _duration(stage)
+    for _ in range(count - at_steps):
+        yield killed_after(stage, chance.uniform(0, seconds * 1.1))
+
+
+def _duration(stage: Stage) -> float:
+    began = time.perf_counter()
+    stage.steps()
+    return time.perf_counter() - began
+
+
+# -- power cuts -------------------------------------------------------------------------------
+
+
+def recorded(stage: Stage, without: frozenset[str]) -> Recording:
+    """Return the events of an act that is not disturbed."""
+    stage.set()
+
+    def act(tell: Callable) -> None:
+        recording = Recording(stage.root)
+        steps = Steps(stage.root, after=recording.hear, without=without)
+        stage.act(steps, lambda _: None)
+        tell(recording)
+
+    ended = in_child(act)
+    if ended.error:
+        raise SystemExit(f"{stage.scenario.name}: {ended.error}")
+    return ended.told[0]
+
+
+def cuts(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Cut the power after some of the events, and most often after the last."""
+    ways = stage.scenario.without | {"syncfs"}, stage.scenario.without
+    recordings = [recorded(stage, way) for way in ways]
+    for number in range(count):
+        recording = recordings[number % 4 == 3]  # one flush of all that there is hides flushes that are missing
+        events = len(recording.events)
+        at = events if number < max(2, count // 5) else chance.randint(1, events)
+        wrong = after_cut(stage, Cut(recording, at).by_chance(chance), acknowledged=at == events)
+        step = recording.steps[at - 1]
+        yield {"when": f"after event {at} of {events}", "step": step, "acknowledged": at == events, "wrong": wrong}
+
+
+def after_cut(stage: Stage, disk: Disk, *, acknowledged: bool) -> str:
+    """Return what is wrong on a disk as a cut left it."""
+    shutil.rmtree(stage.root, ignore_errors=True)
+    lay_out(disk, stage.root)
+    return stage.judged(acknowledged=acknowledged)
+
+
+missed: set[str] = set()
+
+
+def flushes(stage: Stage, *_: object) -> Iterator[dict]:
+    """Take away each flush in turn, and cut the power until something is lost.
+
+    Each place in the program that flushes a kind of thing is tried until one scenario misses it.
+    """
+    recording = recorded(stage, stage.scenario.without | {"syncfs"})
+    for site in recording.sites:
+        if site not in missed:
+            wrong = without_flush(stage, recording, site)
+            if wrong:
+                missed.add(site)
+            yield {"site": site, "missed": bool(wrong), "wrong": wrong}
+
+
+def without_flush(stage: Stage, recording: Recording, site: str) -> str:
+    """Return what is lost where the flushes of a site are taken away."""
+    events, seen = len(recording.events), set()
+    first = next(i for i, event in enumerate(recording.events) if getattr(event, "site", "") == site)
+    for at in (events, *range(first + 1, events)):
+        cut, with_it = Cut(recording, at, site), Cut(recording, at)
+        for disk, usual in (
+            (cut.all_kept_but_missed(), with_it.all_kept_but_missed()),
+            (cut.nothing_kept(), with_it.nothing_kept()),
+        ):
+            key = (at == events, repr(disk))
+            if disk != usual and key not in seen and (wrong := after_cut(stage, disk, acknowledged=at == events)):
+                return wrong
+            seen.add(key)
+    return ""
+
+
+# -- the test of the test ---------------------------------------------------------------------
+
+
+def mutants(stage: Stage, *_: object) -> Iterator[dict]:
+    """Kill at each step, or cut the power after each event, until something is wrong; the last ones first."""
+    tries = _each_kill if stage.mutant.kind == "kills" else _each_cut
+    yield {"missed": (wrong := next(filter(None, tries(stage)), "")) != "", "wrong": wrong}
+
+
+def _each_kill(stage: Stage) -> Iterator[str]:
+    count = len(stage.steps())
+    for number in range(count + 1, 0, -1):  # the first of these comes too late: it was acknowledged
+        yield killed_at(stage, number)["wrong"]
+
+
+def _each_cut(stage: Stage) -> Iterator[str]:
+    recording = recorded(stage, stage.scenario.without | {"syncfs"})
+    events = len(recording.events)
+    for at in range(events, 0, -1):
+        yield after_cut(stage, Cut(recording, at).nothing_kept(), acknowledged=at == events)
+
+
+KINDS: dict[str, Callable] = {"kills": kills, "cuts": cuts, "flushes": flushes, "mutants": mutants}
+
+
+def warm_up(work: Path) -> None:
+    """Do in this process what each child does, once: what is imported and compiled then, no child need do anew."""
+    engine._engine = functools.cache(engine._engine)
+    stage = Stage(SCENARIOS["restore"], work)
+    stage.set()
+    stage.scenario.act(stage.root)
+    judge(stage.root, stage.expected, acknowledged=True)
+    objects._load_manifest.cache_clear()  # what is gone must be missed
+    if "zarr.core.sync" in sys.modules:
+        sys.modules["zarr.core.sync"].cleanup_resources()  # zarr 3 has threads of its own
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(10)
+
+
+def main(kind: str, names: str, count: str, seed: str) -> None:
+    """Play a kind of disaster with some scenarios, ``count`` times in all; or with some mutants."""
+    os.environ["PATH"] = ""  # no git: it takes as long as all the rest
+    chosen = json.loads(names)
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 (flushing is free there)
+    with tempfile.TemporaryDirectory(dir=memory, prefix="faults-") as folder:
+        work = Path(folder) / "work"
+        warm_up(work)
+        for number, name in enumerate(chosen):
+            mutant = MUTANTS.get(name)
+            scenario = SCENARIOS[mutant.scenario if mutant is not None else name]
+            shutil.rmtree(work)
+            share = int(count) * (number + 1) // len(chosen) - int(count) * number // len(chosen)
+            stage = Stage(scenario, work, mutant)
+            for seen in KINDS[kind](stage, share, random.Random(f"{seed} {scenario.name}")):  # noqa: S311
+                print(json.dumps({"scenario": name, **seen}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
