@@ -33,8 +33,10 @@ __all__ = [
     "free_bytes",
     "link_or_copy",
     "link_tree",
+    "open_below",
     "open_without_links",
     "read_block",
+    "read_without_links",
     "remove_tree",
     "rename_exclusively",
     "reserve",
@@ -145,14 +147,52 @@ def write_durably(path: Path, content: bytes, staging: Path) -> None:
     sync_folder(path.parent)
 
 
-def open_without_links(path: Path) -> int:
-    """Open a regular file for reading; a symlink or special file in its place is an error."""
+def open_without_links(path: Path, below: int | None = None) -> int:
+    """Open a regular file for reading; a symlink or special file in its place is an error.
+
+    ``below`` is the descriptor of an open folder that the path begins in.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, flags, dir_fd=below)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     return descriptor
+
+
+def open_below(folder: Path, key: str) -> int:
+    """Open a regular file of a folder for reading; a symlink or special file anywhere on the way is an error.
+
+    Parameters
+    ----------
+    folder : Path
+        Itself followed if it is a link.
+    key : str
+        The file's path below it, with ``/``.
+    """
+    *between, name = key.split("/")
+    if not between or os.open not in os.supports_dir_fd:
+        return open_without_links(folder / key)
+    above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in between:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            os.close(above)
+            above = below
+        return open_without_links(Path(name), above)
+    finally:
+        os.close(above)
+
+
+def read_without_links(path: Path, most: int) -> bytes:
+    """Return the bytes of a regular file, which must not be larger than that."""
+    descriptor = open_without_links(path)
+    try:
+        if os.fstat(descriptor).st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return read_block(descriptor, most)
+    finally:
+        os.close(descriptor)
 
 
 def read_block(descriptor: int, size: int) -> bytes:
