@@ -168,7 +168,7 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        durable.remove_tree(self._folder)
+        durable.discard(self._folder)
 
     def add(self, kind: Kind, content: bytes) -> str:
         """Stage some bytes, unless an object with that digest is there or staged; return the digest."""

@@ -23,6 +23,7 @@ import dask.array  # noqa: F401 (all that is heavy before forking, for each chil
 import numcodecs  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
+from errors import ERRORS, Failing
 from forking import Ended, in_child
 from judging import Expected, expect, judge
 from mutants import MUTANTS, Mutant
@@ -34,6 +35,7 @@ import minian_vc.dataset  # noqa: F401
 import minian_vc.verbs.save  # noqa: F401
 from minian_vc import objects
 from minian_vc.catalog import engine
+from minian_vc.errors import MinianVCError
 
 
 class Stage:
@@ -64,11 +66,11 @@ class Stage:
     def _changed(self) -> contextlib.AbstractContextManager:
         return self.mutant.change() if self.mutant is not None else contextlib.nullcontext()
 
-    def steps(self) -> list[Step]:
+    def steps(self, without: frozenset[str] | None = None) -> list[Step]:
         """Return the steps of an act that is not disturbed."""
         self.set()
         found: list[Step] = []
-        steps = Steps(self.root, found.append, without=self.scenario.without)
+        steps = Steps(self.root, found.append, without=self.scenario.without if without is None else without)
 
         def act(tell: Callable) -> None:
             self.act(steps, lambda _: None)
@@ -140,6 +142,67 @@ def _duration(stage: Stage) -> float:
     began = time.perf_counter()
     stage.steps()
     return time.perf_counter() - began
+
+
+# -- errors -----------------------------------------------------------------------------------
+
+
+def failed(stage: Stage, steps: Steps) -> dict:
+    """Give the command while something fails; return whether it told of that as it should, and what is left."""
+    stage.set()
+
+    def act(tell: Callable) -> None:
+        try:
+            stage.act(steps, tell)
+        except MinianVCError as error:
+            tell(f"{type(error).__name__}: {error}")
+
+    ended = in_child(act)
+    acknowledged = ended.told[:1] == ("acknowledged",)
+    refused = "" if acknowledged or not ended.told else ended.told[0]
+    wrong = ended.error or ("" if acknowledged or "\n" in refused else f"no hint: {refused}")
+    left = stage.judged(acknowledged=acknowledged)
+    return {"acknowledged": acknowledged, "refused": refused, "wrong": " / ".join(filter(None, (wrong, left)))}
+
+
+def errors(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Let some of the steps fail, each with any of the errors, once or from then on; or let writes be short."""
+    names = stage.steps()
+    without = stage.scenario.without
+    for case in range(count):
+        number, name = chance.randint(1, len(names)), ERRORS[case % len(ERRORS)]
+        stays = chance.random() < 0.4
+        seen = failed(stage, Steps(stage.root, Failing(name, number, stays=stays), without=without))
+        when = f"{name} {'from' if stays else 'at'} step {number}"
+        yield {"when": when, "step": str(names[number - 1]), **seen}
+    for each in (lambda _: True, lambda _: chance.random() < 0.5):
+        seen = failed(stage, Steps(stage.root, short=each, without=without))
+        seen["wrong"] = seen["wrong"] or ("" if seen["acknowledged"] else "a short write is no error")
+        yield {"when": "short writes", **seen}
+
+
+def flush_errors(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Let a flush fail: the command must fail, and what it writes when it is given again must be flushed then."""
+    ways = stage.scenario.without | {"syncfs"}, stage.scenario.without
+    for case in range(count):
+        without = ways[case % 2]
+        flushing = [i for i, step in enumerate(stage.steps(without), 1) if step.kind in ("fsync", "syncfs")]
+        number = chance.choice(flushing or [0])
+        stage.set()
+
+        def act(tell: Callable, number: int = number, without: frozenset[str] = without) -> None:
+            recording = Recording(stage.root)
+            failing = Failing("EIO", number, stays=False, heard=recording.failed)
+            with contextlib.suppress(MinianVCError):
+                stage.act(Steps(stage.root, failing, recording.hear, without=without), tell)
+            stage.act(Steps(stage.root, after=recording.hear, without=without), lambda _: None)
+            tell(recording)
+
+        ended = in_child(act)
+        wrong, recording = ended.error, ended.told[-1] if ended.told else None
+        if not wrong:
+            wrong = after_cut(stage, Cut(recording, len(recording.events)).nothing_kept(), acknowledged=True)
+        yield {"when": f"EIO at flush {number}", "acknowledged": len(ended.told) > 1, "wrong": wrong}
 
 
 # -- power cuts -------------------------------------------------------------------------------
@@ -234,7 +297,14 @@ def _each_cut(stage: Stage) -> Iterator[str]:
         yield after_cut(stage, Cut(recording, at).nothing_kept(), acknowledged=at == events)
 
 
-KINDS: dict[str, Callable] = {"kills": kills, "cuts": cuts, "flushes": flushes, "mutants": mutants}
+KINDS: dict[str, Callable] = {
+    "kills": kills,
+    "errors": errors,
+    "flush errors": flush_errors,
+    "cuts": cuts,
+    "flushes": flushes,
+    "mutants": mutants,
+}
 
 
 def warm_up(work: Path) -> None:
