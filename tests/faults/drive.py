@@ -25,7 +25,7 @@ import xarray  # noqa: F401
 import zarr  # noqa: F401
 from errors import ERRORS, Failing
 from forking import Ended, in_child
-from judging import Expected, expect, judge
+from judging import Expected, age_notes, expect, judge
 from mutants import MUTANTS, Mutant
 from power import Cut, Disk, Recording, lay_out
 from scenarios import SCENARIOS, Scenario
@@ -181,28 +181,60 @@ def errors(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
         yield {"when": "short writes", **seen}
 
 
-def flush_errors(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
-    """Let a flush fail: the command must fail, and what it writes when it is given again must be flushed then."""
+class Dead(BaseException):
+    """The process is no more: this is raised at a step and at each after it."""
+
+
+def again(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Let a flush fail, or the process die; give the command once more, and cut the power when that was acknowledged.
+
+    What the first left behind is not durable only because it is there.
+    """
     ways = stage.scenario.without | {"syncfs"}, stage.scenario.without
-    for case in range(count):
-        without = ways[case % 2]
-        flushing = [i for i, step in enumerate(stage.steps(without), 1) if step.kind in ("fsync", "syncfs")]
-        number = chance.choice(flushing or [0])
-        stage.set()
+    for case in range(count if stage.scenario.repeatable else 0):
+        without = ways[case % 3 == 2]
+        names = stage.steps(without)
+        flushing = [i for i, step in enumerate(names, 1) if step.kind in ("fsync", "syncfs")]
+        dies = not flushing or case % 2 == 0
+        number = chance.choice(range(1, len(names) + 1) if dies else flushing)
+        yield {"when": f"{'dies' if dies else 'EIO'} at step {number}", "step": str(names[number - 1])} | twice(
+            stage, number, without, dies=dies
+        )
 
-        def act(tell: Callable, number: int = number, without: frozenset[str] = without) -> None:
-            recording = Recording(stage.root)
-            failing = Failing("EIO", number, stays=False, heard=recording.failed)
-            with contextlib.suppress(MinianVCError):
-                stage.act(Steps(stage.root, failing, recording.hear, without=without), tell)
-            stage.act(Steps(stage.root, after=recording.hear, without=without), lambda _: None)
-            tell(recording)
 
-        ended = in_child(act)
-        wrong, recording = ended.error, ended.told[-1] if ended.told else None
-        if not wrong:
-            wrong = after_cut(stage, Cut(recording, len(recording.events)).nothing_kept(), acknowledged=True)
-        yield {"when": f"EIO at flush {number}", "acknowledged": len(ended.told) > 1, "wrong": wrong}
+def twice(stage: Stage, number: int, without: frozenset[str], *, dies: bool) -> dict:
+    """Fail at a step, give the command again, cut the power; return what is wrong then."""
+    stage.set()
+
+    def act(tell: Callable) -> None:
+        recording = Recording(stage.root)
+        failing = _dying(number) if dies else Failing("EIO", number, stays=False, heard=recording.failed)
+        try:
+            stage.act(Steps(stage.root, failing, recording.hear, without=without), tell)
+        except (MinianVCError, Dead):
+            age_notes(stage.root)
+        stage.act(Steps(stage.root, after=recording.hear, without=without), lambda _: None)
+        tell(recording)
+
+    ended = in_child(act)
+    wrong, disk = ended.error, None
+    if not wrong:
+        recording = ended.told[-1]
+        disk = Cut(recording, len(recording.events)).nothing_kept()
+        wrong = after_cut(stage, disk, acknowledged=True)
+    return {"acknowledged": len(ended.told) > 1, "wrong": wrong}
+
+
+def _dying(number: int) -> Callable[[Step], None]:
+    count = 0
+
+    def before(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count >= number:
+            raise Dead
+
+    return before
 
 
 # -- power cuts -------------------------------------------------------------------------------
@@ -300,7 +332,7 @@ def _each_cut(stage: Stage) -> Iterator[str]:
 KINDS: dict[str, Callable] = {
     "kills": kills,
     "errors": errors,
-    "flush errors": flush_errors,
+    "again": again,
     "cuts": cuts,
     "flushes": flushes,
     "mutants": mutants,
