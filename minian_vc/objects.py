@@ -210,19 +210,19 @@ class Batch:
     def publish(self) -> None:
         """Flush what is staged, then move it to its places and flush those.
 
-        The folders of reused objects are flushed too: another writer may have just moved them there.
+        The folders of reused objects are flushed too, and those above: another writer may have just made them, or one
+        that was killed.
         """
         staged, self._staged = self._staged, {}
         reused, self._reused = self._reused, set()
         with durable.storage_errors("store the new objects", self._store.folder):
             durable.flush(staged.values(), ())
-            new_folders = {target.parent for target in staged if not target.parent.is_dir()}
-            for folder in new_folders:
+            for folder in {target.parent for target in staged}:
                 folder.mkdir(parents=True, exist_ok=True)
             for target, source in staged.items():
                 source.replace(target)
-            above = {folder.parent for folder in new_folders}
             touched = {target.parent for target in staged} | reused
+            above = {folder.parent for folder in touched}
             durable.flush((), touched | above | {folder.parent for folder in above})
 
     def _is_stored(self, target: Path, size: int) -> bool:
