@@ -32,6 +32,8 @@ class History:
     def catch_up(self) -> None:
         """Apply operations the catalog does not know: of a writer that died, or all of them to a new catalog."""
         coming = list(self._operations.after(*queries.last_operation(self.connection)))
+        if coming:  # who wrote them may have died before flushing, and the catalog must not outlive them
+            self._operations.flush()
         pruned = {operation.checkpoint for operation, _ in coming if operation.action == "prune"}
         for operation, digest in coming:
             checkpoint = Checkpoint.from_document(self._objects.read("checkpoints", operation.checkpoint))

@@ -54,6 +54,11 @@ class OperationLog:
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
 
+    def flush(self) -> None:
+        """Make sure that the operations which are there stay there."""
+        with durable.storage_errors("flush the operation log", self.folder):
+            durable.sync_folder(self.folder)
+
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""
         content = operation.to_document()
