@@ -98,16 +98,22 @@ def find_garbage(objects: ObjectStore, references: References) -> Garbage:
 def remove(garbage: Garbage) -> None:
     """Remove objects for good; what goes first is gone durably before the next.
 
+    The folders of all manifests are flushed, for a prune that died may have removed some and not flushed that.
+
     Raises
     ------
     StorageError
         One cannot be removed; it and those after it stay.
     """
+    kinds = (garbage.roots, garbage.parts, garbage.chunks)
+    stores = {found.path.parents[2] for kind in kinds for found in kind}
     try:
-        for kind in (garbage.roots, garbage.parts, garbage.chunks):
+        for kind in kinds:
             for found in kind:
                 found.path.unlink(missing_ok=True)
-            durable.flush((), {found.path.parent for found in kind})
+            if kind is not garbage.chunks:
+                durable.flush((), {shard for store in stores for shard in (store / "manifests").glob("??")})
+        durable.flush((), {found.path.parent for found in garbage.chunks})
     except OSError as error:
         raise StorageError(
             f"The object {error.filename or ''} cannot be removed: {error.strerror}.",
