@@ -238,7 +238,7 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        durable.remove_tree(self._folder)
+        durable.discard(self._folder)
 
     def add(self, kind: Kind, content: bytes) -> str:
         """Stage some bytes, unless an object with that digest is there or staged; return the digest."""
@@ -280,22 +280,22 @@ class Batch:
     def publish(self) -> None:
         """Flush what is staged, then move it to its places and flush those.
 
-        The folders of reused objects are flushed too: another writer may have just moved them there.
+        The folders of reused objects are flushed too, and those above: another writer may have just made them, or one
+        that was killed.
         """
         staged, self._staged = self._staged, {}
         reused, self._reused = self._reused, set()
         with durable.storage_errors("store the new objects", self._store.folder):
             durable.flush(staged.values(), ())
-            new_folders = {target.parent for target in staged if not target.parent.is_dir()}
-            for folder in new_folders:
+            for folder in {target.parent for target in staged}:
                 folder.mkdir(parents=True, exist_ok=True)
             for target, source in staged.items():
                 if os.path.lexists(target) and self._store.examine(target):
                     with contextlib.suppress(FileNotFoundError):  # another writer was faster
                         self._store.set_aside(target)
                 source.replace(target)
-            above = {folder.parent for folder in new_folders}
             touched = {target.parent for target in staged} | reused
+            above = {folder.parent for folder in touched}
             durable.flush((), touched | above | {folder.parent for folder in above})
 
     def _is_stored(self, target: Path, size: int) -> bool:

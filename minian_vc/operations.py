@@ -72,6 +72,11 @@ class OperationLog:
             names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return max(filter(str.isdigit, names), default="")
 
+    def flush(self) -> None:
+        """Make sure that the operations which are there stay there."""
+        with durable.storage_errors("flush the operation log", self.folder):
+            durable.sync_folder(self.folder)
+
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""
         content = operation.to_document()
