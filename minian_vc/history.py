@@ -95,8 +95,11 @@ class History:
             **more,
         )
         digest = digest_of(operation.to_document())
-        # what fails must fail before
-        apply(self.connection, operation, digest, self.read_checkpoint, self._read_values)
+
+        def read(checkpoint_id: str) -> Checkpoint:
+            return checkpoint if checkpoint_id == checkpoint.id else self.read_checkpoint(checkpoint_id)
+
+        apply(self.connection, operation, digest, read, self._read_values)  # what fails must fail before
         self._operations.publish(operation)
         return operation.sequence
 
