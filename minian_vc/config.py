@@ -9,9 +9,13 @@ from typing import Any, Self
 
 from minian_vc import durable
 from minian_vc.errors import DamagedError, EnvironmentUnfitError, InvalidInputError
-from minian_vc.names import check_array_name, near
+from minian_vc.fields import check_fields, is_count, is_text
+from minian_vc.names import check_array_name, check_text, near
+from minian_vc.redaction import redact
 
 __all__ = ["FORMAT", "Config"]
+
+MAX_SIZE = 1 << 20  # bytes
 
 FORMAT = 3  # the newest that this program knows
 SETTINGS = ("author", "record_without_bytes", "grace_days")
@@ -46,16 +50,17 @@ class Config:
             The file is missing or not what :meth:`save` writes.
         """
         with durable.storage_errors("read the configuration", path):
-            content = path.read_bytes()
+            content = durable.read_without_links(path, MAX_SIZE)
         try:
             document: dict[str, Any] = json.loads(content)
             found = document["format"]
-            if found in range(PLAIN, FORMAT + 1):
-                names = {field.name for field in fields(cls)}
-                settings = {key: value for key, value in document.items() if key in names}
-                settings["record_without_bytes"] = tuple(settings["record_without_bytes"])
-                return cls(**settings)
-        except (ValueError, KeyError, TypeError) as error:
+            if type(found) is int and found in range(PLAIN, FORMAT + 1):
+                settings = {field.name: document[field.name] for field in fields(cls) if field.name in document}
+                check_fields("the configuration", {**asdict(cls("")), **settings}, _FIELDS)
+                return cls(**{**settings, "record_without_bytes": tuple(settings["record_without_bytes"])})
+        except DamagedError as error:
+            raise DamagedError(f"{path} is damaged: {error.message}", "Restore it from a backup.") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedError(f"{path} is damaged: {error}.", "Restore it from a backup.") from error
         raise EnvironmentUnfitError(
             f"The repository {path.parent} has format {found}; this minian_vc knows format {FORMAT}.",
@@ -77,13 +82,22 @@ class Config:
             There is no such setting.
         """
         if name == "author":
-            return replace(self, author=value)
+            return replace(self, author=redact(check_text("author", value)))
         if name == "record_without_bytes":
             names = tuple(check_array_name(part.strip()) for part in value.split(",") if part.strip())
             return replace(self, record_without_bytes=names)
         if name == "grace_days":
             return replace(self, grace_days=_days(value))
         raise InvalidInputError(f"There is no setting {name!r}.", near(name, SETTINGS))
+
+
+_FIELDS = {
+    "repository": is_text,
+    "author": is_text,
+    "record_without_bytes": lambda value: isinstance(value, (list, tuple)) and all(map(is_text, value)),
+    "grace_days": lambda value: type(value) in (int, float) and 0 <= value < MAX_DAYS,
+    "format": is_count,
+}
 
 
 def _days(value: str) -> float:

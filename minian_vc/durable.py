@@ -26,6 +26,7 @@ __all__ = [
     "begin_flush",
     "copy_with_digest",
     "digest_file",
+    "discard",
     "exchange",
     "file_system_now",
     "flush",
@@ -33,14 +34,17 @@ __all__ = [
     "free_bytes",
     "link_or_copy",
     "link_tree",
+    "open_below",
     "open_without_links",
     "read_block",
+    "read_without_links",
     "remove_tree",
     "rename_exclusively",
     "reserve",
     "storage_errors",
     "sync_folder",
     "write_durably",
+    "write_file",
 ]
 
 BLOCK = 4 << 20
@@ -130,6 +134,12 @@ def flush_tree(folder: Path) -> None:
         flush(files, folders)
 
 
+def write_file(path: Path, content: bytes | bytearray) -> None:
+    """Write a file that nobody counts on yet: it is not flushed."""
+    with storage_errors("write a file", path):
+        path.write_bytes(content)
+
+
 def write_durably(path: Path, content: bytes, staging: Path) -> None:
     """Write a small file so that ``path`` holds the old content or the new, never a part."""
     staged = staging / f"{path.name}.{os.urandom(8).hex()}"
@@ -140,19 +150,57 @@ def write_durably(path: Path, content: bytes, staging: Path) -> None:
             os.fsync(file.fileno())
         staged.replace(path)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        discard(staged)
         raise
     sync_folder(path.parent)
 
 
-def open_without_links(path: Path) -> int:
-    """Open a regular file for reading; a symlink or special file in its place is an error."""
+def open_without_links(path: Path, below: int | None = None) -> int:
+    """Open a regular file for reading; a symlink or special file in its place is an error.
+
+    ``below`` is the descriptor of an open folder that the path begins in.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, flags, dir_fd=below)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     return descriptor
+
+
+def open_below(folder: Path, key: str) -> int:
+    """Open a regular file of a folder for reading; a symlink or special file anywhere on the way is an error.
+
+    Parameters
+    ----------
+    folder : Path
+        Itself followed if it is a link.
+    key : str
+        The file's path below it, with ``/``.
+    """
+    *between, name = key.split("/")
+    if not between or os.open not in os.supports_dir_fd:
+        return open_without_links(folder / key)
+    above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in between:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            os.close(above)
+            above = below
+        return open_without_links(Path(name), above)
+    finally:
+        os.close(above)
+
+
+def read_without_links(path: Path, most: int) -> bytes:
+    """Return the bytes of a regular file, which must not be larger than that."""
+    descriptor = open_without_links(path)
+    try:
+        if os.fstat(descriptor).st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return read_block(descriptor, most)
+    finally:
+        os.close(descriptor)
 
 
 def read_block(descriptor: int, size: int) -> bytes:
@@ -249,6 +297,12 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path, onerror=make_writable)
     else:
         path.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder that nobody needs; what cannot be removed takes space and does no harm."""
+    with contextlib.suppress(OSError):
+        remove_tree(path)
 
 
 def free_bytes(path: Path) -> int:

@@ -39,6 +39,7 @@ class History:
         coming = list(self._operations.after(*queries.last_operation(self.connection)))
         if not coming:
             return
+        self._operations.flush()  # who wrote them may have died before, and the catalog must not outlive them
         timeline = Timeline.of([*recorded_operations(self.connection), *(operation for operation, _ in coming)])
         self._gone = timeline.dropped.keys()
         for operation, digest in coming:

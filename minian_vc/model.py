@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from blake3 import blake3
 
+from minian_vc import fields as may
 from minian_vc.errors import DamagedError, EnvironmentUnfitError
 from minian_vc.looks import checkpoint as looks
 from minian_vc.text import short
@@ -54,6 +55,8 @@ def parse_document(content: bytes, kind: str) -> dict[str, Any]:
     """Read a canonical document, refusing one of another kind or of a newer format."""
     try:
         document = json.loads(content)
+        # manifests, which may be large, are checked key by key
+        is_canonical = kind.startswith("manifest") or canonical_json(document) == content
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"A {kind} document is not JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("kind") != kind:
@@ -64,8 +67,8 @@ def parse_document(content: bytes, kind: str) -> dict[str, Any]:
             f"A {kind} document has version {version}; this minian_vc reads {DOCUMENT_VERSION}.",
             "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
         )
-    if version != DOCUMENT_VERSION:
-        raise DamagedError(f"A {kind} document has version {version!r}.")
+    if version != DOCUMENT_VERSION or not is_canonical:
+        raise DamagedError(f"A {kind} document has version {version!r}, or is not written as it should be.")
     return document
 
 
@@ -96,7 +99,9 @@ class FileEntry:
     def from_json(cls, entry: list[Any]) -> Self:
         """Read an entry of a manifest, checking inline bytes against their digest."""
         digest, size, *rest = entry
-        inline = base64.b64decode(rest[0]) if rest else None
+        if not (may.is_digest(digest) and may.is_count(size) and len(rest) <= 1 and all(map(may.is_text, rest))):
+            raise DamagedError(f"A manifest holds {repr(entry)[:80]} where digest and size should be.")
+        inline = base64.b64decode(rest[0], validate=True) if rest else None
         if inline is not None and (len(inline) != size or digest_of(inline) != digest):
             raise DamagedError("A manifest holds bytes that do not match their digest.")
         return cls(digest, size, inline)
@@ -237,12 +242,13 @@ class Checkpoint:
         """Read a checkpoint document."""
         document = parse_document(content, "checkpoint")
         try:
-            unit_sets = document["unit_sets"]
-            arrays = tuple(_array_version(entry, unit_sets) for entry in document["arrays"])
-            names = ("dataset", "parent", "sequence", "message", "author", "created_at", "provenance")
-            body = {name: document[name] for name in names}
+            may.check_fields("a checkpoint", document, {**_CHECKPOINT, **_SETS})
+            arrays = tuple(_array_version(entry, document["unit_sets"]) for entry in document["arrays"])
+            body = {name: document[name] for name in _CHECKPOINT}
         except (KeyError, TypeError) as error:
             raise DamagedError(f"A checkpoint document is not whole: {error!r}.") from error
+        if len({array.folder for array in arrays}) < len(arrays):
+            raise DamagedError("A checkpoint document has an array twice.")
         return cls(**body, arrays=arrays, id=digest_of(content), tags=tags)
 
 
@@ -286,20 +292,90 @@ class Operation:
     def from_document(cls, content: bytes) -> Self:
         """Read an operation document."""
         document = parse_document(content, "operation")
+        action = document.get("action")
+        if may.is_text(action) and action not in ACTIONS:
+            raise EnvironmentUnfitError(
+                f"An operation is a {action!r}, which this minian_vc does not know.",
+                "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+            )
         try:
             body = {f.name: document[f.name] for f in fields(cls) if f.name in document or f.name not in _LATER}
+            may.check_fields("an operation", {**dict.fromkeys(_LATER), **body}, _OPERATION)
             operation = cls(**body)
         except KeyError as error:
             raise DamagedError(f"An operation document lacks {error}.") from error
-        if operation.action not in ACTIONS:
-            raise EnvironmentUnfitError(
-                f"An operation is a {operation.action!r}, which this minian_vc does not know.",
-                "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
-            )
+        if not (operation.undoes or 0) < operation.group <= operation.sequence:
+            raise DamagedError(f"Operation {operation.sequence} refers to one that is not before it.")
         return operation
 
 
 _LATER = ("group", "undoes", "before", "what")
+
+_MAX_DIMS = 64
+_SHAPE = {"dims": may.list_of(may.is_text, _MAX_DIMS), "shape": may.list_of(may.is_count, _MAX_DIMS)}
+_DESCRIBED = {**_SHAPE, "dtype": may.is_text}
+_COORDINATE: Mapping[str, may.Check] = {
+    **_DESCRIBED,
+    "name": may.is_name,
+    "files": may.is_digest,
+    "values": may.is_digest,
+}
+_ARRAY: Mapping[str, may.Check] = {
+    **_DESCRIBED,
+    "name": may.is_name,
+    "folder": may.is_name,
+    "variable": lambda value: value == "" or may.is_key(value),
+    "zarr_format": lambda value: type(value) is int and value in (2, 3),
+    "chunks": may.is_mapping_of(may.is_count),
+    "coordinates": may.list_of(lambda value: isinstance(value, dict)),
+    "unit_ids": may.optional(may.is_digest),
+    "animal": may.optional(may.is_text),
+    "session": may.optional(may.is_text),
+    "manifest": may.is_digest,
+    **dict.fromkeys(("nbytes", "stored_bytes", "missing_chunks"), may.is_count),
+    "bytes_kept": lambda value: isinstance(value, bool),
+}
+_SCALARS = may.is_mapping_of(may.is_scalar)
+_FINDING = {"code": may.is_text, "severity": may.is_text, "message": may.is_text, "arrays": may.list_of(may.is_text)}
+_PROVENANCE: Mapping[str, may.Check] = {
+    "params": lambda value: isinstance(value, dict),
+    "chk": may.is_mapping_of(may.is_count),
+    "automatic": may.is_text,
+    "minian_vc": may.is_text,
+    "code": _SCALARS,
+    "git": _SCALARS,
+    "environment": may.is_mapping_with({"packages": _SCALARS}),
+    "check": may.is_mapping_with({"grade": may.is_text, "findings": may.list_of(may.is_mapping_with(_FINDING))}),
+    "folders": may.list_of(may.is_name),
+}
+_is_provenance = may.is_mapping_with(_PROVENANCE)
+_CHECKPOINT: Mapping[str, may.Check] = {
+    "dataset": may.is_text,
+    "parent": may.optional(may.is_digest),
+    "sequence": may.is_count,
+    "message": may.is_text,
+    "author": may.is_text,
+    "created_at": may.is_time,
+    "provenance": lambda value: may.is_shallow(value) and _is_provenance(value),
+}
+_SETS: Mapping[str, may.Check] = {
+    "arrays": may.list_of(lambda value: isinstance(value, dict)),
+    "unit_sets": may.is_mapping_of(may.list_of(may.is_scalar)),
+}
+_OPERATION: Mapping[str, may.Check] = {
+    "sequence": may.is_number,
+    "previous": may.optional(may.is_digest),
+    "action": may.is_text,
+    "dataset": may.is_text,
+    "path": may.is_path,
+    "checkpoint": may.is_digest,
+    "tag": may.optional(may.is_text),
+    "created_at": may.is_time,
+    "group": may.optional(may.is_number),
+    "undoes": may.optional(may.is_number),
+    "before": may.optional(may.is_digest),
+    "what": may.optional(may.is_text),
+}
 
 
 def _as_json(value: Any) -> dict[str, Any]:
@@ -314,10 +390,21 @@ def _as_json(value: Any) -> dict[str, Any]:
 
 
 def _array_version(entry: Mapping[str, Any], unit_sets: Mapping[str, list[int | str]]) -> ArrayVersion:
-    coordinates = tuple(
-        Coordinate(**{**c, "dims": tuple(c["dims"]), "shape": tuple(c["shape"])}) for c in entry["coordinates"]
-    )
+    may.check_fields("an array version", entry, _ARRAY)
+    _refuse_unlike(entry)
     units = None if entry["unit_ids"] is None else tuple(unit_sets[entry["unit_ids"]])
-    shaped = {name: tuple(entry[name]) for name in ("dims", "shape")}
+    shaped = {name: tuple(entry[name]) for name in _SHAPE}
     chunks = {dim: entry["chunks"][dim] for dim in shaped["dims"]}
+    coordinates = tuple(map(_coordinate, entry["coordinates"]))
     return ArrayVersion(**{**entry, **shaped, "chunks": chunks, "coordinates": coordinates, "unit_ids": units})
+
+
+def _coordinate(entry: Mapping[str, Any]) -> Coordinate:
+    may.check_fields("a coordinate", entry, _COORDINATE)
+    _refuse_unlike(entry)
+    return Coordinate(**{**entry, **{name: tuple(entry[name]) for name in _SHAPE}})
+
+
+def _refuse_unlike(entry: Mapping[str, Any]) -> None:
+    if len(entry["dims"]) != len(entry["shape"]):
+        raise DamagedError(f"{entry['name']} has the dimensions {entry['dims']} and the shape {entry['shape']}.")

@@ -7,13 +7,13 @@ beginning of an id, ``latest`` or ``latest~2``.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from minian_vc.errors import InvalidInputError
+from minian_vc.fields import is_key
 
 __all__ = [
     "Spec",
@@ -30,7 +30,7 @@ __all__ = [
 
 MAX_NAME = 200
 MAX_STEPS = 9  # digits of N in latest~N
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|conin\$|conout\$|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³])( *\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _FORBIDDEN_IN_TAG = re.compile(r"[@~\s]")
 _ANCESTOR = re.compile(r"(?P<base>.+?)(?:~(?P<steps>\d+))?")
@@ -72,9 +72,7 @@ def check_array_name(name: str) -> str:
 
 def check_key(key: str) -> str:
     """Return a manifest's key, or refuse one that would be written outside its array folder, or is no text."""
-    unsafe = set("\0\\:" if os.name == "nt" else "\0\\")
-    parts = key.removesuffix("/").split("/")
-    if not _is_text(key) or any(part in ("", ".", "..") or set(part) & unsafe for part in parts):
+    if not is_key(key):
         raise InvalidInputError(f"{key!r} cannot be the name of a file in an array folder.", "Nothing was written.")
     return key
 

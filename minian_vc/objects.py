@@ -8,6 +8,7 @@ batch after another.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -21,6 +22,7 @@ from blake3 import blake3
 
 from minian_vc import durable
 from minian_vc.errors import DamagedError, StorageError
+from minian_vc.fields import is_digest, is_key, list_of
 from minian_vc.model import PREFIX, FileEntry, Manifest, digest_of, parse_document, to_document
 
 __all__ = [
@@ -43,6 +45,7 @@ IN_MEMORY = 16 << 20  # a file up to this size is hashed first and copied only i
 SPLIT_ABOVE = 1024  # entries of a manifest in one document
 CUT_BITS = 9  # a part of a split manifest has 512 entries on average
 MAX_DOCUMENT = 256 << 20
+NOT_AN_OBJECT = (errno.ELOOP, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENXIO, errno.ENOTDIR)
 REMEMBERED = 100_000  # objects whose digest was checked, and that are not read again while they stay as they are
 HINT = "See which versions that concerns: minian-vc verify. Heal it where there is a copy: minian-vc repair"
 
@@ -68,31 +71,31 @@ class ObjectStore:
 
     def path(self, kind: Kind, digest: str) -> Path:
         """Return where an object lies or would lie."""
-        name = digest.removeprefix(PREFIX)
-        if len(name) != 64 or not name.isalnum():
+        if not is_digest(digest):
             raise DamagedError(f"{digest!r} is not a digest.")
+        name = digest.removeprefix(PREFIX)
         return self.folder / kind / name[:2] / name[2:]
 
     def has(self, kind: Kind, digest: str) -> bool:
         """Tell whether the object is there."""
         return self.path(kind, digest).is_file()
 
-    def read(self, kind: Kind, digest: str) -> bytes:
-        """Return an object's bytes.
+    def read(self, kind: Kind, digest: str, most: int | None = None) -> bytes:
+        """Return an object's bytes, which are ``most`` at most; by default what a document may be.
 
         Raises
         ------
         DamagedError
-            It is missing, or its bytes do not match its digest.
+            It is missing or too large, or its bytes do not match its digest.
         """
         path = self.path(kind, digest)
         try:
-            if kind != "chunks" and path.stat().st_size > MAX_DOCUMENT:
-                raise DamagedError(f"The object {path} is too large for a document.", HINT)
-            content = path.read_bytes()
+            content = durable.read_without_links(path, MAX_DOCUMENT if most is None else most)
         except FileNotFoundError:
             raise DamagedError(f"The object {path} is missing.", HINT) from None
         except OSError as error:
+            if error.errno in NOT_AN_OBJECT:
+                raise DamagedError(f"The object {path} is damaged: {error.strerror}.", HINT) from error
             raise StorageError(f"The object {path} cannot be read: {error.strerror}.", HINT) from error
         if digest_of(content) != digest:
             raise DamagedError(f"The object {path} is damaged: its bytes do not match its digest.", HINT)
@@ -146,8 +149,13 @@ class ObjectStore:
     def read_manifest(self, digest: str) -> Manifest:
         """Return a manifest, its parts put together."""
         entries, parts = self.read_manifest_document(digest, "manifest")
+        last = max(entries, default="")
         for part in parts:
-            entries |= self.read_manifest_document(part, "manifest_part")[0]
+            more, _ = self.read_manifest_document(part, "manifest_part")
+            if min(more, default="") <= last:  # one named a million times is read twice
+                raise DamagedError(f"The parts of the manifest {digest} are not in order.")
+            entries |= more
+            last = max(more)
         return Manifest(entries)
 
     def read_manifest_document(
@@ -157,13 +165,16 @@ class ObjectStore:
         document = parse_document(self.read("manifests", digest), kind)
         try:
             entries = {key: FileEntry.from_json(entry) for key, entry in document.get("entries", {}).items()}
-            return entries, list(document.get("parts", ()))
+            parts = document.get("parts", [])
+            if not all(map(is_key, entries)) or not list_of(is_digest)(parts):
+                raise ValueError("a key or a part cannot be one")
+            return entries, parts
         except (TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"The manifest {digest} is not whole: {error}.") from error
 
     def read_file(self, entry: FileEntry) -> bytes:
         """Return the bytes of a file named by a manifest."""
-        return self.read("chunks", entry.digest) if entry.inline is None else entry.inline
+        return self.read("chunks", entry.digest, entry.size) if entry.inline is None else entry.inline
 
     def write_file(self, entry: FileEntry, target: Path) -> None:
         """Write a new file with the bytes of a manifest's entry, checked against their digest.
@@ -183,9 +194,13 @@ class ObjectStore:
             source = durable.open_without_links(path)
         except FileNotFoundError:
             raise DamagedError(f"The object {path} is missing.", HINT) from None
+        except OSError as error:
+            raise DamagedError(f"The object {path} is damaged: {error.strerror}.", HINT) from error
+        digits = ""
         try:
             with durable.storage_errors("write the restored file", target):
-                digits, _ = durable.copy_with_digest(source, target)
+                if os.fstat(source).st_size == entry.size:
+                    digits, _ = durable.copy_with_digest(source, target)
         finally:
             os.close(source)
         if PREFIX + digits != entry.digest:
@@ -223,7 +238,7 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        durable.remove_tree(self._folder)
+        durable.discard(self._folder)
 
     def add(self, kind: Kind, content: bytes) -> str:
         """Stage some bytes, unless an object with that digest is there or staged; return the digest."""
@@ -265,22 +280,22 @@ class Batch:
     def publish(self) -> None:
         """Flush what is staged, then move it to its places and flush those.
 
-        The folders of reused objects are flushed too: another writer may have just moved them there.
+        The folders of reused objects are flushed too, and those above: another writer may have just made them, or one
+        that was killed.
         """
         staged, self._staged = self._staged, {}
         reused, self._reused = self._reused, set()
         with durable.storage_errors("store the new objects", self._store.folder):
             durable.flush(staged.values(), ())
-            new_folders = {target.parent for target in staged if not target.parent.is_dir()}
-            for folder in new_folders:
+            for folder in {target.parent for target in staged}:
                 folder.mkdir(parents=True, exist_ok=True)
             for target, source in staged.items():
                 if os.path.lexists(target) and self._store.examine(target):
                     with contextlib.suppress(FileNotFoundError):  # another writer was faster
                         self._store.set_aside(target)
                 source.replace(target)
-            above = {folder.parent for folder in new_folders}
             touched = {target.parent for target in staged} | reused
+            above = {folder.parent for folder in touched}
             durable.flush((), touched | above | {folder.parent for folder in above})
 
     def _is_stored(self, target: Path, size: int) -> bool:

@@ -13,6 +13,8 @@ from minian_vc.model import Operation, digest_of
 
 __all__ = ["OperationLog"]
 
+MAX_OPERATION = 16 << 20  # bytes
+
 
 class OperationLog:
     """The folder ``.minian_vc/operations``."""
@@ -36,7 +38,7 @@ class OperationLog:
         while True:
             path = self.path(sequence + 1)
             try:
-                content = path.read_bytes()
+                content = durable.read_without_links(path, MAX_OPERATION)
             except FileNotFoundError:
                 if self._last() > path.name:
                     raise DamagedError(
@@ -58,7 +60,7 @@ class OperationLog:
         """Return the digest of the operation of that number, unread; None if there is none."""
         path = self.path(sequence)
         try:
-            return digest_of(path.read_bytes())
+            return digest_of(durable.read_without_links(path, MAX_OPERATION))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -66,9 +68,14 @@ class OperationLog:
 
     def _last(self) -> str:
         """Return the name of the last operation there is."""
-        if not self.folder.is_dir():
-            return ""
-        return max((entry.name for entry in os.scandir(self.folder) if entry.name.isdigit()), default="")
+        with durable.storage_errors("read the operation log", self.folder):
+            names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return max(filter(str.isdigit, names), default="")
+
+    def flush(self) -> None:
+        """Make sure that the operations which are there stay there."""
+        with durable.storage_errors("flush the operation log", self.folder):
+            durable.sync_folder(self.folder)
 
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""

@@ -20,11 +20,13 @@ from minian_vc.config import Config
 from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset
 from minian_vc.environment import user_and_host
 from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.fields import is_path
 from minian_vc.history import History, open_history, refuse_unlike_log
 from minian_vc.looks import history as looks
 from minian_vc.model import PREFIX, Checkpoint, digest_of
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
+from minian_vc.redaction import redact
 from minian_vc.swap import recover
 from minian_vc.text import short
 from minian_vc.working_folder import WorkingFolder
@@ -206,8 +208,8 @@ class Repository:
             The folder is the root itself, or not below it.
         """
         with contextlib.suppress(ValueError):
-            relative = folder.relative_to(self.root).as_posix()
-            if relative != ".":
+            relative = folder.relative_to(self.root.resolve()).as_posix()
+            if is_path(relative):
                 return relative
         raise InvalidInputError(
             f"{folder} is not a dataset below the repository in {self.root}.",
@@ -215,8 +217,15 @@ class Repository:
         )
 
     def working_folder(self, path: str) -> WorkingFolder:
-        """Return the working folder of the dataset at a path below the root: a netCDF file's is its mirror."""
+        """Return the working folder of the dataset at a path below the root: a netCDF file's is its mirror.
+
+        Raises
+        ------
+        InvalidInputError
+            A link on the way leads out of the root, or into the repository's own folder.
+        """
         key, folder = digest_of(path.encode()).removeprefix(PREFIX)[:16], self.root / path
+        self.relative(folder.resolve())
         if folder.is_file():
             folder = mirror(folder, self.folder / "netcdf" / key, self.staging)
         return WorkingFolder(folder, self.folder / "working" / key, self.objects)
@@ -310,7 +319,7 @@ class Repository:
     def author(self) -> str:
         """Who commits: the configured author, else user@host."""
         if self.config.author:
-            return self.config.author
+            return redact(self.config.author)
         return "@".join(user_and_host())
 
 

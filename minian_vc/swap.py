@@ -19,6 +19,7 @@ from minian_vc.errors import StorageError
 __all__ = ["UnfinishedSwapError", "is_unfinished", "put_in_place", "read_note", "recover", "set_aside"]
 
 NOTE = "swap-*.json"
+MAX_NOTE = 64 << 10  # bytes
 UNDER_WAY = 10.0  # seconds within which another process may still be between its two renames
 
 
@@ -130,12 +131,24 @@ def is_unfinished(staging: Path) -> bool:
 
 
 def read_note(note: Path) -> dict[str, Path] | None:
-    """Return the folders that a note of a swap names, ``live``, ``staged`` and ``aside``; None if it is damaged."""
+    """Return the folders that a note of a swap names, ``live``, ``staged`` and ``aside``; None if it is damaged.
+
+    A note that names others than it could have been written for is damaged too: whoever comes by would move or remove
+    them. ``live`` lies below the folder that holds ours (``.minian_vc/staging``, or one save's), the others in ours.
+    """
     try:
-        document = json.loads(note.read_bytes())
-        return {key: Path(document[key]) for key in ("live", "staged", "aside")}
-    except (ValueError, KeyError, TypeError, RecursionError):
+        document = json.loads(durable.read_without_links(note, MAX_NOTE))
+        names = {key: Path(document[key]) for key in ("live", "staged", "aside")}
+        ours, around = note.parent.resolve(), note.parent.resolve().parents[1]
+        within = [ours in _real(names[key]).parents for key in ("staged", "aside")]
+        return names if all(within) and around in _real(names["live"]).parents else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _real(path: Path) -> Path:
+    """Return where a name is, its folder's links followed."""
+    return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
 
 
 def set_aside(folder: Path, displaced: Path) -> Path:

@@ -56,6 +56,8 @@ class Timeline:
         self.time = max(self.time, operation.created_at)
         if operation.before is not None:
             self.states[operation.before] = self.time
+        if (operation.action == "undo") != (operation.undoes in self._groups):
+            raise DamagedError(f"Operation {operation.sequence} takes back {operation.undoes}, which is none.")
         if operation.undoes is not None:
             self._take_back(operation, operation.undoes)
         targets, forward = self.effect(operation)

@@ -11,6 +11,8 @@ from minian_vc.model import ArrayVersion
 
 __all__ = ["is_all_nan"]
 
+MOST_MISSING = 1_000_000  # chunks that are looked for; beyond, metadata made the grid up
+
 
 def is_all_nan(array: ArrayVersion, files: Mapping[str, bytes]) -> bool:
     """Tell whether an array of floats holds nothing but NaN; the first chunk with a value ends the search.
@@ -22,7 +24,7 @@ def is_all_nan(array: ArrayVersion, files: Mapping[str, bytes]) -> bool:
     files : mapping of str to bytes
         Its files.
     """
-    if not array.dtype.startswith("float") or 0 in array.shape:
+    if not array.dtype.startswith("float") or 0 in array.shape or array.missing_chunks > MOST_MISSING:
         return False
     import numpy as np
 

@@ -13,6 +13,8 @@ from minian_vc.errors import EnvironmentUnfitError, MinianVCError, UnreadableErr
 
 __all__ = ["decode", "open_zarr_array", "plain_values"]
 
+MAX_COORDINATE = 1 << 28  # bytes
+
 
 def open_zarr_array(files: Mapping[str, bytes], path: str) -> Any:
     """Return a read-only zarr array over stored files, picklable and lazy.
@@ -47,8 +49,14 @@ def open_zarr_array(files: Mapping[str, bytes], path: str) -> Any:
 
 def decode(files: Mapping[str, bytes], path: str) -> tuple[str, CoordinateValues]:
     """Return numpy's dtype name and the values of a coordinate as plain JSON values."""
+    stored = open_zarr_array(files, path)
+    if stored.nbytes > MAX_COORDINATE:  # metadata may say anything: no chunk need be there
+        raise UnreadableError(
+            f"The coordinate {path} cannot be decoded: it would be {stored.nbytes:,} bytes.",
+            "Nothing was changed. Save the array again.",
+        )
     try:
-        values = open_zarr_array(files, path)[...]
+        values = stored[...]
     except MinianVCError:
         raise
     except Exception as error:

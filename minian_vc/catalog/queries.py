@@ -21,6 +21,8 @@ from minian_vc.catalog.schema import (
     tag,
     unit_set_member,
 )
+from minian_vc.errors import DamagedError
+from minian_vc.fields import is_path
 from minian_vc.model import PREFIX, canonical_json
 from minian_vc.params import finder
 from minian_vc.units import ArrayUnits
@@ -60,6 +62,13 @@ class DatasetRow:
     uid: str
     path: str
     latest: str | None
+
+    def __post_init__(self) -> None:
+        if not is_path(self.path):
+            raise DamagedError(
+                f"The catalog has a dataset at {str(self.path)[:80]!r}, which is no path below the repository.",
+                "Nothing was changed. Make the catalog anew from the log: minian-vc rebuild",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from types import TracebackType
 from typing import Self
 
 from minian_vc import durable
+from minian_vc.fields import is_key
 from minian_vc.model import canonical_json, digest_of, timestamp
 
 __all__ = ["SoFar"]
 
 VALID = timedelta(days=7)
+MAX_SIZE = 256 << 20  # bytes
 INTERVAL = 1.0  # seconds between two notes
 
 
@@ -74,12 +76,12 @@ class SoFar:
 
     def _load(self) -> None:
         try:
-            digest, _, body = self._path.read_bytes().partition(b"\n")
+            digest, _, body = durable.read_without_links(self._path, MAX_SIZE).partition(b"\n")
             document = json.loads(body)
             age = datetime.now(UTC) - datetime.fromisoformat(document["began"])
             if digest_of(body).encode() != digest or not timedelta(0) <= age < VALID:
                 return
             self._began, self._done = document["began"], document["done"]
-            self.bad = {self._path.parent / name: problem for name, problem in document["bad"].items()}
+            self.bad = {self._path.parent / name: problem for name, problem in document["bad"].items() if is_key(name)}
         except (OSError, ValueError, KeyError, TypeError):
             return

@@ -21,6 +21,7 @@ from minian_vc.model import ArrayVersion, Checkpoint, timestamp
 from minian_vc.names import check_tag_name, check_text, near
 from minian_vc.objects import Batch
 from minian_vc.progress import progress
+from minian_vc.redaction import redact
 from minian_vc.repository import Repository
 from minian_vc.timeline import SAVED_FIRST
 from minian_vc.verbs.check import audit_versions
@@ -284,9 +285,10 @@ class _Attempt:
 
     def _message(self, arrays: Sequence[ArrayVersion], parent: Checkpoint | None) -> str:
         if isinstance(self.request.message, str):
-            return self.request.message
+            return redact(self.request.message)
         before = {array.name: array.manifest for array in parent.arrays} if parent else {}
-        return self.request.message([array.name for array in arrays if before.get(array.name) != array.manifest])
+        changed = [array.name for array in arrays if before.get(array.name) != array.manifest]
+        return redact(self.request.message(changed))
 
     def _refuse_taken_tag(self, connection: Connection, *, allowed: str | None) -> None:
         """Refuse a tag that another checkpoint has, or make ready for it to move."""

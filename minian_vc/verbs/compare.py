@@ -10,7 +10,7 @@ from minian_vc.arrays.reading import open_zarr_array
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.diff import UNIT, Diff, UnitChanges, compare, same_units_by_chunk
-from minian_vc.errors import MinianVCError
+from minian_vc.errors import MinianVCError, UnreadableError
 from minian_vc.model import ArrayVersion, Checkpoint, Manifest
 from minian_vc.objects import manifest_digest
 from minian_vc.params import changed_params
@@ -175,7 +175,14 @@ def _same_by_value(
     place = [{unit: i for i, unit in enumerate(array.unit_ids or ())} for array in (was, now)]
 
     def values(stored: Any, position: int) -> Any:
-        return stored[(slice(None),) * axis + (position,)]
+        try:
+            return stored[(slice(None),) * axis + (position,)]
+        except MinianVCError:
+            raise
+        except Exception as error:  # codecs raise anything at all on chunks that are not what the metadata says
+            raise UnreadableError(
+                f"Chunks of {now.name} cannot be decoded: {type(error).__name__}: {error}", "Nothing was changed."
+            ) from error
 
     return {
         unit

@@ -85,7 +85,7 @@ class WorkingFolder:
 
         def read(key: str) -> bytes:
             with durable.storage_errors("read the array's metadata", self.path / folder / key):
-                return _read_small(self.path / folder / key)
+                return _read_small(self.path / folder, key)
 
         return self._described(folder, list(files), read)
 
@@ -186,7 +186,7 @@ class WorkingFolder:
     def _rechunk_target(self, leftover: str, scan: Scan) -> str | None:
         """Guess which array a rechunker's uuid folder belongs to: the youngest of the same shape."""
         try:
-            shape = json.loads(_read_small(self.path / leftover / ".zarray"))["shape"]
+            shape = json.loads(_read_small(self.path / leftover, ".zarray"))["shape"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         youngest: list[tuple[int, str]] = []
@@ -257,10 +257,20 @@ class FolderFiles(Mapping[str, bytes]):
 
     def __getitem__(self, key: str) -> bytes:
         entry = self._manifest[key]
-        content = entry.inline if entry.inline is not None else (self._folder / key).read_bytes()
+        content = entry.inline if entry.inline is not None else self._read(key, entry.size)
         if len(content) != entry.size or digest_of(content) != entry.digest:
             raise busy(self._folder, f"{key} changed while it was read")
         return content
+
+    def _read(self, key: str, size: int) -> bytes:
+        try:
+            source = durable.open_below(self._folder, key)
+        except OSError as error:
+            raise busy(self._folder, f"{key} cannot be read any more ({error.strerror})") from error
+        try:
+            return durable.read_block(source, size + 1)
+        finally:
+            os.close(source)
 
     def __contains__(self, key: object) -> bool:
         return key in self._manifest
@@ -283,7 +293,7 @@ def _read_file(root: Path, key: str, expected: FileStat, sink: Sink) -> FileEntr
         return FileEntry.of(b"")
     path = root / key
     try:
-        source = durable.open_without_links(path)
+        source = durable.open_below(root, key)
     except FileNotFoundError:
         raise busy(root, f"{key} vanished while it was read") from None
     except OSError as error:
@@ -302,8 +312,8 @@ def _read_file(root: Path, key: str, expected: FileStat, sink: Sink) -> FileEntr
         os.close(source)
 
 
-def _read_small(path: Path) -> bytes:
-    source = durable.open_without_links(path)
+def _read_small(folder: Path, key: str) -> bytes:
+    source = durable.open_below(folder, key)
     try:
         return durable.read_block(source, INLINE_METADATA)
     finally:

@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from minian_vc import durable
 from minian_vc.errors import MinianVCError
 from minian_vc.model import PREFIX, FileEntry, canonical_json, digest_of
 from minian_vc.objects import ObjectStore
 from minian_vc.working_folder.scan import FileStat, granularity
 
 __all__ = ["Records"]
+
+MAX_RECORD = 1 << 30  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,8 @@ class Records:
 
     def _record(self, folder: str) -> _Record | None:
         try:
-            digest, _, body = self._path(folder).read_bytes().partition(b"\n")
+            content = durable.read_without_links(self._path(folder), MAX_RECORD)
+            digest, _, body = content.partition(b"\n")
             if digest_of(body).encode() != digest:
                 return None
             document = json.loads(body)

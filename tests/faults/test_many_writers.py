@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -65,7 +66,7 @@ def dump(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("datasets", [ONE, SEVERAL], ids=["one dataset", "three datasets"])
 def test_all_that_eight_processes_record_is_there(root: Path, datasets: dict[str, str]) -> None:
-    """Each acknowledged commit has its tag, its value and its place in one line, in the catalog and in one made anew."""
+    """Each acknowledged commit has tag, value and its place in one line, in the catalog and in one made anew."""
     prepare(root, datasets)
     began = time.monotonic()
     told = all_at_once(root, datasets)
@@ -85,7 +86,7 @@ def test_all_that_eight_processes_record_is_there(root: Path, datasets: dict[str
         assert [entry.parent for entry in history] == [None, *(entry.id for entry in history[:-1])]
         checkpoints = [opened.show(entry.id) for entry in history]
         assert [checkpoint.parent for checkpoint in checkpoints] == [entry.parent for entry in history]
-        for before, checkpoint in zip(checkpoints, checkpoints[1:], strict=False):
+        for before, checkpoint in itertools.pairwise(checkpoints):
             own = checkpoint.message.split()[0]
             others = [{a.name: a.manifest for a in each.arrays if a.name != own} for each in (before, checkpoint)]
             assert others[0] == others[1]

@@ -112,7 +112,8 @@ def test_a_damaged_note_of_a_swap_is_told(lab: Path, content: str) -> None:
 def test_a_swap_that_runs_is_no_leftover(lab: Path, now: float) -> None:
     """A note of this moment belongs to a command that runs."""
     note = lab / ".minian_vc/staging/swap-1.json"
-    note.write_text('{"live": "x", "staged": "y", "aside": "z"}')
+    names = {"live": lab / "s1", "staged": note.with_name("x"), "aside": note.with_name("y")}
+    note.write_text(json.dumps({key: str(path) for key, path in names.items()}))
     make_old(note, swap.UNDER_WAY / 2, now)
     assert codes(look(lab)) == []
     make_old(note, swap.UNDER_WAY * 2, now)

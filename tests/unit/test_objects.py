@@ -224,11 +224,14 @@ def test_what_is_no_digest_is_no_path(store: ObjectStore, digest: str) -> None:
 
 
 def test_a_document_too_large_is_not_read_into_memory(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Documents have a limit; chunks have none."""
+    """Documents have a limit; a chunk has the size that its manifest says."""
     monkeypatch.setattr(objects, "MAX_DOCUMENT", 4)
     with pytest.raises(DamagedError, match="too large"):
         store.read("manifests", store.put("manifests", b"12345"))
-    assert store.read("chunks", store.put("chunks", b"12345")) == b"12345"
+    digest = store.put("chunks", b"12345")
+    assert store.read_file(FileEntry(digest, 5)) == b"12345"
+    with pytest.raises(DamagedError, match="too large"):
+        store.read_file(FileEntry(digest, 4))
 
 
 # -- files ------------------------------------------------------------------------------------

@@ -57,8 +57,8 @@ def read(working: WorkingFolder, sink: Sink = hash_only, wait: float = 0.0) -> d
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The files that are opened to be read, in any order."""
     seen: list[str] = []
-    real = durable.open_without_links
-    monkeypatch.setattr(durable, "open_without_links", lambda path: seen.append(str(path)) or real(path))
+    real = durable.open_below
+    monkeypatch.setattr(durable, "open_below", lambda folder, key: seen.append(str(folder / key)) or real(folder, key))
     return seen
 
 
@@ -359,15 +359,16 @@ def test_a_link_put_in_a_files_place_after_the_look_is_not_followed(
     folder = big(working.path / "A.zarr", 1.0, fresh=False)
     secret = tmp_path / "secret"
     secret.write_bytes(b"x" * 800)
-    real = durable.open_without_links
+    real = durable.open_below
 
-    def swapped(path: Path) -> int:
+    def swapped(folder: Path, key: str) -> int:
+        path = folder / key
         if path.name == "1.0" and not path.is_symlink():
             path.unlink()
             path.symlink_to(secret)
-        return real(path)
+        return real(folder, key)
 
-    monkeypatch.setattr(durable, "open_without_links", swapped)
+    monkeypatch.setattr(durable, "open_below", swapped)
     with pytest.raises(UnreadableError, match=r"1\.0"):
         read(working)
     assert folder.exists()
