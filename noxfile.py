@@ -16,6 +16,12 @@ PAIRS = {  # xarray and zarr as three kinds of users have them
     "zarr2": ["xarray>=2026.9", "zarr==2.18.7"],
     "zarr3": ["xarray", "zarr>=3.1"],
 }
+FAULTS = {  # how many of each: the ordinary suite has a few, for each environment
+    "MINIAN_VC_KILLS": "2000",
+    "MINIAN_VC_FAULTS": "600",
+    "MINIAN_VC_CUTS": "600",
+    "MINIAN_VC_COMMITS": "250",
+}
 NEUROCONV = ["neuroconv>=0.10", "roiextractors>=0.10", "xarray==2026.4.0", "zarr==2.18.7"]  # they need zarr 2
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
@@ -41,6 +47,14 @@ def newer_python(session: nox.Session) -> None:
     session.install("-e", ".[test]", *PAIRS["zarr3"])
     _say_versions(session)
     session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(python="3.11")
+def faults(session: nox.Session) -> None:
+    """Kill, cut the power, let the disk fail and let eight processes write at once, many times."""
+    session.install("-e", ".[test]", *PAIRS["zarr3"])
+    env = {name: os.environ.get(name, usual) for name, usual in FAULTS.items()}
+    session.run("pytest", "-n", "2", *(session.posargs or ["tests/faults"]), env=env)
 
 
 @nox.session(python=interpreter("3.12"))

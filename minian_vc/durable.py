@@ -26,6 +26,7 @@ __all__ = [
     "begin_flush",
     "copy_with_digest",
     "digest_file",
+    "discard",
     "exchange",
     "file_system_now",
     "flush",
@@ -43,6 +44,7 @@ __all__ = [
     "storage_errors",
     "sync_folder",
     "write_durably",
+    "write_file",
 ]
 
 BLOCK = 4 << 20
@@ -132,6 +134,12 @@ def flush_tree(folder: Path) -> None:
         flush(files, folders)
 
 
+def write_file(path: Path, content: bytes | bytearray) -> None:
+    """Write a file that nobody counts on yet: it is not flushed."""
+    with storage_errors("write a file", path):
+        path.write_bytes(content)
+
+
 def write_durably(path: Path, content: bytes, staging: Path) -> None:
     """Write a small file so that ``path`` holds the old content or the new, never a part."""
     staged = staging / f"{path.name}.{os.urandom(8).hex()}"
@@ -142,7 +150,7 @@ def write_durably(path: Path, content: bytes, staging: Path) -> None:
             os.fsync(file.fileno())
         staged.replace(path)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        discard(staged)
         raise
     sync_folder(path.parent)
 
@@ -289,6 +297,12 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path, onerror=make_writable)
     else:
         path.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder that nobody needs; what cannot be removed takes space and does no harm."""
+    with contextlib.suppress(OSError):
+        remove_tree(path)
 
 
 def free_bytes(path: Path) -> int:

@@ -39,6 +39,7 @@ class History:
         coming = list(self._operations.after(*queries.last_operation(self.connection)))
         if not coming:
             return
+        self._operations.flush()  # who wrote them may have died before, and the catalog must not outlive them
         timeline = Timeline.of([*recorded_operations(self.connection), *(operation for operation, _ in coming)])
         self._gone = timeline.dropped.keys()
         for operation, digest in coming:
@@ -94,8 +95,11 @@ class History:
             **more,
         )
         digest = digest_of(operation.to_document())
-        # what fails must fail before
-        apply(self.connection, operation, digest, self.read_checkpoint, self._read_values)
+
+        def read(checkpoint_id: str) -> Checkpoint:
+            return checkpoint if checkpoint_id == checkpoint.id else self.read_checkpoint(checkpoint_id)
+
+        apply(self.connection, operation, digest, read, self._read_values)  # what fails must fail before
         self._operations.publish(operation)
         return operation.sequence
 

@@ -55,9 +55,8 @@ def parse_document(content: bytes, kind: str) -> dict[str, Any]:
     """Read a canonical document, refusing one of another kind or of a newer format."""
     try:
         document = json.loads(content)
-        is_canonical = (
-            kind.startswith("manifest") or canonical_json(document) == content
-        )  # those are checked key by key
+        # manifests, which may be large, are checked key by key
+        is_canonical = kind.startswith("manifest") or canonical_json(document) == content
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"A {kind} document is not JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("kind") != kind:
@@ -293,6 +292,12 @@ class Operation:
     def from_document(cls, content: bytes) -> Self:
         """Read an operation document."""
         document = parse_document(content, "operation")
+        action = document.get("action")
+        if may.is_text(action) and action not in ACTIONS:
+            raise EnvironmentUnfitError(
+                f"An operation is a {action!r}, which this minian_vc does not know.",
+                "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+            )
         try:
             body = {f.name: document[f.name] for f in fields(cls) if f.name in document or f.name not in _LATER}
             may.check_fields("an operation", {**dict.fromkeys(_LATER), **body}, _OPERATION)
@@ -301,11 +306,6 @@ class Operation:
             raise DamagedError(f"An operation document lacks {error}.") from error
         if not (operation.undoes or 0) < operation.group <= operation.sequence:
             raise DamagedError(f"Operation {operation.sequence} refers to one that is not before it.")
-        if operation.action not in ACTIONS:
-            raise EnvironmentUnfitError(
-                f"An operation is a {operation.action!r}, which this minian_vc does not know.",
-                "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
-            )
         return operation
 
 

@@ -226,6 +226,7 @@ class Batch:
         self._folder = store.staging / f"batch-{os.urandom(8).hex()}"
         self._staged: dict[Path, Path] = {}
         self._reused: set[Path] = set()
+        self._parts: set[Path] = set()
         self._lock = threading.Lock()
         self.stored_bytes = 0
         self.added: set[str] = set()
@@ -238,7 +239,7 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        durable.remove_tree(self._folder)
+        durable.discard(self._folder)
 
     def add(self, kind: Kind, content: bytes) -> str:
         """Stage some bytes, unless an object with that digest is there or staged; return the digest."""
@@ -273,30 +274,37 @@ class Batch:
     def add_manifest(self, manifest: Manifest) -> str:
         """Stage a manifest, split into parts where it is large; return the digest of its root."""
         *parts, root = manifest_documents(manifest)
-        for part in parts:
-            self.add("manifests", part)
+        self._parts |= {self._store.path("manifests", self.add("manifests", part)) for part in parts}
         return self.add("manifests", root)
 
     def publish(self) -> None:
-        """Flush what is staged, then move it to its places and flush those.
+        """Flush what is staged, then move it to its places and flush those; parts of manifests before their roots.
 
-        The folders of reused objects are flushed too: another writer may have just moved them there.
+        The folders of reused objects are flushed too, and those above: another writer may have just made them, or one
+        that was killed.
         """
         staged, self._staged = self._staged, {}
         reused, self._reused = self._reused, set()
+        parts = {target: source for target, source in staged.items() if target in self._parts}
+        others = {target: source for target, source in staged.items() if target not in parts}
         with durable.storage_errors("store the new objects", self._store.folder):
             durable.flush(staged.values(), ())
-            new_folders = {target.parent for target in staged if not target.parent.is_dir()}
-            for folder in new_folders:
-                folder.mkdir(parents=True, exist_ok=True)
-            for target, source in staged.items():
-                if os.path.lexists(target) and self._store.examine(target):
-                    with contextlib.suppress(FileNotFoundError):  # another writer was faster
-                        self._store.set_aside(target)
-                source.replace(target)
-            above = {folder.parent for folder in new_folders}
-            touched = {target.parent for target in staged} | reused
-            durable.flush((), touched | above | {folder.parent for folder in above})
+            if parts:
+                self._move(parts, set())
+            self._move(others, reused)
+
+    def _move(self, staged: Mapping[Path, Path], reused: set[Path]) -> None:
+        """Move staged files to their places, and flush those and the folders of reused objects."""
+        for folder in {target.parent for target in staged}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for target, source in staged.items():
+            if os.path.lexists(target) and self._store.examine(target):
+                with contextlib.suppress(FileNotFoundError):  # another writer was faster
+                    self._store.set_aside(target)
+            source.replace(target)
+        touched = {target.parent for target in staged} | reused
+        above = {folder.parent for folder in touched}
+        durable.flush((), touched | above | {folder.parent for folder in above})
 
     def _is_stored(self, target: Path, size: int) -> bool:
         with self._lock:

@@ -68,9 +68,14 @@ class OperationLog:
 
     def _last(self) -> str:
         """Return the name of the last operation there is."""
-        if not self.folder.is_dir():
-            return ""
-        return max((entry.name for entry in os.scandir(self.folder) if entry.name.isdigit()), default="")
+        with durable.storage_errors("read the operation log", self.folder):
+            names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return max(filter(str.isdigit, names), default="")
+
+    def flush(self) -> None:
+        """Make sure that the operations which are there stay there."""
+        with durable.storage_errors("flush the operation log", self.folder):
+            durable.sync_folder(self.folder)
 
     def publish(self, operation: Operation) -> str:
         """Write the next operation durably, never over another; return its digest."""

@@ -127,6 +127,7 @@ def remove(objects: ObjectStore, garbage: Garbage) -> None:
 
     The chunk objects are listed in staging before their manifests go: whoever comes after a crash can tell them from
     objects of a history that is missing.
+    The folders of all manifests are flushed, for a prune that died may have removed some and not flushed that.
 
     Raises
     ------
@@ -139,10 +140,13 @@ def remove(objects: ObjectStore, garbage: Garbage) -> None:
             lists.append(objects.staging / f"{REMOVING}{os.urandom(8).hex()}")
             digests = "\n".join(found.digest for found in garbage.chunks)
             durable.write_durably(lists[-1], digests.encode(), objects.staging)
-        for kind in (garbage.roots, garbage.parts, garbage.chunks):
+        for kind in (garbage.roots, garbage.parts):
             for found in kind:
                 found.path.unlink(missing_ok=True)
-            durable.flush((), {found.path.parent for found in kind})
+            durable.flush((), (objects.folder / "manifests").glob("??"))
+        for found in garbage.chunks:
+            found.path.unlink(missing_ok=True)
+        durable.flush((), {found.path.parent for found in garbage.chunks})
         for path in lists:
             path.unlink(missing_ok=True)
     except OSError as error:

@@ -46,7 +46,7 @@ class ChunkFiles:
             chunk = codec.encode(chunk)
         path = self._folder / chunk_key(self._stored, index)
         content = chunk if isinstance(chunk, (bytes, bytearray)) else chunk.tobytes()
-        path.write_bytes(content)
+        durable.write_file(path, content)
         if len(content) >= LARGE:
             durable.begin_flush(path)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minian_vc.durable import storage_errors, write_file
+
 __all__ = ["ScratchArray"]
 
 MOST = 2**31 - 1 - 16  # bytes that blosc takes at once
@@ -28,8 +30,9 @@ class ScratchArray:
 
         self.folder, self.shape, self.chunks, self.dtype = folder, shape, chunks, dtype
         self._codec = Blosc(cname="lz4", clevel=1, shuffle=Blosc.SHUFFLE)
-        for first in range(-(-shape[0] // chunks[0])):  # not all in one folder: some file systems search it in turn
-            (folder / str(first)).mkdir()
+        with storage_errors("make a folder beside it to write in", folder):
+            for first in range(-(-shape[0] // chunks[0])):  # not all in one: some file systems search it in turn
+                (folder / str(first)).mkdir()
 
     def __setitem__(self, place: tuple[slice, ...], block: Any) -> None:
         """Write one whole chunk."""
@@ -37,7 +40,7 @@ class ScratchArray:
 
         block = np.ascontiguousarray(block)
         encoded = self._codec.encode(block) if self._is_compressed(block.nbytes) else block.tobytes()
-        self._file(place).write_bytes(encoded)
+        write_file(self._file(place), encoded)
 
     def __getitem__(self, place: tuple[slice, ...]) -> Any:
         """Read a part that lies within one chunk."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minian_vc import durable
 from minian_vc.arrays.chunk_files import ChunkFiles
 from minian_vc.arrays.encoding import Encoded, EncodedGroup, grid_of
 from minian_vc.arrays.rechunking import plan_steps, rechunk
@@ -51,9 +52,9 @@ def write_group(variables: Sequence[Encoded], attributes: Mapping[str, Any], fol
 
 def _write_documents(variables: Sequence[Encoded], attributes: Mapping[str, Any], folder: Path) -> None:
     for key, content in metadata_files([each.stored for each in variables], attributes).items():
-        path = folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with durable.storage_errors("make a folder to write in", folder):
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(folder / key, content)
 
 
 def _write_in_memory(variable: Encoded, folder: Path) -> None:
@@ -99,8 +100,9 @@ def plan_writing(array: Encoded, folder: Path, scratch: Path, mem_limit: int) ->
         return Writing(lambda now: _store(array, target, folder / array.name, now), lambda _: None)
     if 2 * array.values.nbytes <= mem_limit:
         return Writing(lambda now: array.values.compute() if now else array.values, lambda v: _write(v, target))
-    for each in ("source", "between"):
-        (scratch / each).mkdir()
+    with durable.storage_errors("make a folder beside it to write in", scratch):
+        for each in ("source", "between"):
+            (scratch / each).mkdir()
     source = ScratchArray(scratch / "source", array.stored.shape, grid_of(array.values.chunks), target.dtype)
     plan_steps(source, target, mem_limit)  # what is beyond the limit is refused before anything is computed
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from minian_vc import durable
+from minian_vc.catalog.writer import told
 from minian_vc.errors import BusyError, StorageError
 
 __all__ = ["BACKUPS", "copy_database", "keep_copy", "opened", "transfer"]
@@ -118,7 +119,4 @@ def _is_locked(code: int) -> bool:
 
 
 def _busy(path: Path) -> BusyError:
-    return BusyError(
-        f"Another process is writing to the catalog {path}.",
-        "Nothing was changed. Run the command again when it is done.",
-    )
+    return BusyError(*told(path))

@@ -57,6 +57,8 @@ class CatalogCopy:
                 _, last = queries.last_operation(connection)
         except (MinianVCError, ValueError, TypeError):
             return {}
+        if not known:
+            return {}
         digests = [*(str(operation.previous) for operation in known[1:]), str(last)]
         return {operation.sequence: (operation, digest) for operation, digest in zip(known, digests, strict=True)}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.errors import BusyError, MinianVCError
+from minian_vc.errors import BusyError, MinianVCError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
 from minian_vc.provenance import gather
 from minian_vc.repository import Repository
@@ -81,15 +81,15 @@ def save_first(repository: Repository, dataset: DatasetRow, folders: Iterable[st
 
 @contextlib.contextmanager
 def recorded(repository: Repository, dataset: DatasetRow, asked: Asked, before: Before) -> Iterator[None]:
-    """Record the swap that the block makes, under the lock.
-
-    A restore is recorded before it: whatever happens, the log names what lay there. An undo is recorded after it: one
-    that died is run again, and must not find itself done.
+    """Record the swap that the block makes, under the lock and after it: what fails leaves no trace in the history, and
+    an undo that died is run again and must not find itself done.
 
     Raises
     ------
     BusyError
         Objects were removed meanwhile, or somebody else did the same undo; nothing was swapped.
+    StorageError
+        The folder is as asked, but the disk did not take the operation.
     """
     state = Checkpoint(
         dataset=asked.checkpoint.dataset,
@@ -101,20 +101,24 @@ def recorded(repository: Repository, dataset: DatasetRow, asked: Asked, before: 
         arrays=before.arrays,
         provenance={"folders": list(before.folders)},
     )
-    repository.require_format(3)
-    digest = repository.objects.put("checkpoints", state.to_document())
     with repository.history() as history:
         if queries.pruned_since(history.connection, before.after):
             raise BusyError("A prune ran meanwhile.", "The folder is as it was. Run the command again.")
-        if asked.undoing is None:
-            history.append("restore", dataset.path, asked.checkpoint, before=digest, what=asked.what)
-            yield
-            return
-        if asked.undoing.group in history.timeline().undone:
-            raise BusyError(f"Somebody else did the {asked.what} just now.", "Nothing was changed.")
-        concerned = repository.checkpoint(asked.undoing.checkpoint)
+        action, undoes, concerned = "restore", None, asked.checkpoint
+        if asked.undoing is not None:
+            action, undoes, concerned = "undo", asked.undoing.group, repository.checkpoint(asked.undoing.checkpoint)
+            if undoes in history.timeline().undone:
+                raise BusyError(f"Somebody else did the {asked.what} just now.", "Nothing was changed.")
         yield
-        history.append("undo", dataset.path, concerned, before=digest, what=asked.what, undoes=asked.undoing.group)
+        try:
+            repository.require_format(3)
+            digest = repository.objects.put("checkpoints", state.to_document())
+            history.append(action, dataset.path, concerned, before=digest, what=asked.what, undoes=undoes)
+        except StorageError as error:
+            raise StorageError(
+                f"The folder is as asked ({asked.what}), but that could not be recorded: {error.message}",
+                "Nothing is lost: what lay there is in the history. Only undo does not know of it.",
+            ) from error
 
 
 def _is_readable(working: WorkingFolder, folder: str, files: Iterable[str]) -> bool:

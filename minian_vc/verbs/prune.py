@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from minian_vc.catalog.queries import DatasetRow, LogEntry
 from minian_vc.durable import file_system_now
 from minian_vc.errors import DamagedError, EnvironmentUnfitError, InvalidInputError, NotFoundError, StorageError
 from minian_vc.history import History
+from minian_vc.model import Checkpoint
 from minian_vc.objects import ObjectStore
 from minian_vc.repository import Repository
 from minian_vc.sweep import Found, Garbage, References, being_removed, find_garbage, remove
@@ -101,7 +103,8 @@ def prune(
     with room, repository.history() as history:
         latest = _newest(history, dataset)
         chosen = rules.to_drop(queries.log(history.connection, dataset.uid), latest)
-        garbage = _Garbage(repository, dataset, {entry.id for entry in chosen}, grace * DAY)
+        dropped = [repository.checkpoint(entry.id) for entry in reversed(chosen)]
+        garbage = _Garbage(repository, dataset, {checkpoint.id for checkpoint in dropped}, grace * DAY)
         if not leftovers:
             garbage.refuse_if_history_is_missing()
         done = Pruned(chosen, garbage.now.size, len(garbage.now), garbage.waiting.size, grace, dry_run)
@@ -109,23 +112,21 @@ def prune(
             return done
         if chosen or garbage.now:
             repository.require_format(3)
-        _record(repository, history, dataset, chosen, latest if garbage.now else None)
+        _record(history, dataset, dropped, repository.checkpoint(latest) if garbage.now else None)
         problem = _remove(repository.objects, garbage.now)
     if problem is not None:
         raise problem
     return done
 
 
-def _record(
-    repository: Repository, history: History, dataset: DatasetRow, dropped: tuple[LogEntry, ...], swept: str | None
-) -> None:
+def _record(history: History, dataset: DatasetRow, dropped: Sequence[Checkpoint], swept: Checkpoint | None) -> None:
     """Record what is dropped; and, for a commit under way, that objects are removed."""
     first = 0  # a group is called by its first operation
-    for entry in reversed(dropped):
-        number = history.append("prune", dataset.path, repository.checkpoint(entry.id), group=first)
+    for checkpoint in dropped:
+        number = history.append("prune", dataset.path, checkpoint, group=first)
         first = first or number
     if swept is not None and not dropped:
-        history.append("sweep", dataset.path, repository.checkpoint(swept))
+        history.append("sweep", dataset.path, swept)
 
 
 def _newest(history: History, dataset: DatasetRow) -> str:

@@ -94,7 +94,7 @@ class _Staging:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None or not self.holds_displaced:
-            durable.remove_tree(self.path)
+            durable.discard(self.path)
 
 
 def restore_arrays(
@@ -293,7 +293,7 @@ def _let_go(repository: Repository, working: WorkingFolder, old: Path | None, fo
     if old is None:
         return []
     if working.records.manifest_of(folder, list_files(old)) is not None:
-        durable.remove_tree(old)
+        durable.discard(old)  # restored is restored
         return []
     return [set_aside(old, repository.folder / "displaced")]
 

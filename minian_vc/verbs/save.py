@@ -123,7 +123,8 @@ def save_minian(
     with saving.undone_on_error():
         make_stage(saving.stage, where)
         _refuse(live, overwrite=overwrite)  # a killed save may just have been completed
-        (saving.stage / "scratch").mkdir()
+        with durable.storage_errors("make a folder beside it to write in", saving.stage):
+            (saving.stage / "scratch").mkdir()
         write_metadata(group, saving.folder)
         writing = plan_writing(group.array, saving.folder, saving.stage / "scratch", limit)
         result = writing.compute(compute)
@@ -173,7 +174,8 @@ class _Saving:
         except BaseException as error:
             if not self.kept:
                 drop_stage(self.stage)
-            if isinstance(error, OSError) and not isinstance(error, MinianVCError) and error.errno in durable.FULL:
+            cause = error.__cause__ if isinstance(error, StorageError) else error
+            if isinstance(cause, OSError) and cause.errno in durable.FULL and not self.kept:
                 raise StorageError(
                     f"The disk is full: {self.live.name} could not be saved in {self.dataset}.",
                     "What was there is as it was. The old version and the new one must both have room for a moment: "

@@ -23,8 +23,9 @@ import dask.array  # noqa: F401 (all that is heavy before forking, for each chil
 import numcodecs  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
+from errors import ERRORS, Failing
 from forking import Ended, in_child
-from judging import Expected, expect, judge
+from judging import Expected, age_notes, expect, judge
 from mutants import MUTANTS, Mutant
 from power import Cut, Disk, Recording, lay_out
 from scenarios import SCENARIOS, Scenario
@@ -34,6 +35,7 @@ import minian_vc.dataset
 import minian_vc.verbs.save  # noqa: F401
 from minian_vc import objects
 from minian_vc.catalog import engine
+from minian_vc.errors import MinianVCError
 
 
 class Stage:
@@ -64,11 +66,11 @@ class Stage:
     def _changed(self) -> contextlib.AbstractContextManager:
         return self.mutant.change() if self.mutant is not None else contextlib.nullcontext()
 
-    def steps(self) -> list[Step]:
+    def steps(self, without: frozenset[str] | None = None) -> list[Step]:
         """Return the steps of an act that is not disturbed."""
         self.set()
         found: list[Step] = []
-        steps = Steps(self.root, found.append, without=self.scenario.without)
+        steps = Steps(self.root, found.append, without=self.scenario.without if without is None else without)
 
         def act(tell: Callable) -> None:
             self.act(steps, lambda _: None)
@@ -140,6 +142,99 @@ def _duration(stage: Stage) -> float:
     began = time.perf_counter()
     stage.steps()
     return time.perf_counter() - began
+
+
+# -- errors -----------------------------------------------------------------------------------
+
+
+def failed(stage: Stage, steps: Steps) -> dict:
+    """Give the command while something fails; return whether it told of that as it should, and what is left."""
+    stage.set()
+
+    def act(tell: Callable) -> None:
+        try:
+            stage.act(steps, tell)
+        except MinianVCError as error:
+            tell(f"{type(error).__name__}: {error}")
+
+    ended = in_child(act)
+    acknowledged = ended.told[:1] == ("acknowledged",)
+    refused = "" if acknowledged or not ended.told else ended.told[0]
+    wrong = ended.error or ("" if acknowledged or "\n" in refused else f"no hint: {refused}")
+    left = stage.judged(acknowledged=acknowledged)
+    return {"acknowledged": acknowledged, "refused": refused, "wrong": " / ".join(filter(None, (wrong, left)))}
+
+
+def errors(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Let some of the steps fail, each with any of the errors, once or from then on; or let writes be short."""
+    names = stage.steps()
+    without = stage.scenario.without
+    for case in range(count):
+        number, name = chance.randint(1, len(names)), ERRORS[case % len(ERRORS)]
+        stays = chance.random() < 0.4
+        seen = failed(stage, Steps(stage.root, Failing(name, number, stays=stays), without=without))
+        when = f"{name} {'from' if stays else 'at'} step {number}"
+        yield {"when": when, "step": str(names[number - 1]), **seen}
+    for each in (lambda _: True, lambda _: chance.random() < 0.5):
+        seen = failed(stage, Steps(stage.root, short=each, without=without))
+        seen["wrong"] = seen["wrong"] or ("" if seen["acknowledged"] else "a short write is no error")
+        yield {"when": "short writes", **seen}
+
+
+class Dead(BaseException):
+    """The process is no more: this is raised at a step and at each after it."""
+
+
+def again(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Let a flush fail, or the process die; give the command once more, and cut the power when that was acknowledged.
+
+    What the first left behind is not durable only because it is there.
+    """
+    ways = stage.scenario.without | {"syncfs"}, stage.scenario.without
+    for case in range(count if stage.scenario.repeatable else 0):
+        without = ways[case % 3 == 2]
+        names = stage.steps(without)
+        flushing = [i for i, step in enumerate(names, 1) if step.kind in ("fsync", "syncfs")]
+        dies = not flushing or case % 2 == 0
+        number = chance.choice(range(1, len(names) + 1) if dies else flushing)
+        yield {"when": f"{'dies' if dies else 'EIO'} at step {number}", "step": str(names[number - 1])} | twice(
+            stage, number, without, dies=dies
+        )
+
+
+def twice(stage: Stage, number: int, without: frozenset[str], *, dies: bool) -> dict:
+    """Fail at a step, give the command again, cut the power; return what is wrong then."""
+    stage.set()
+
+    def act(tell: Callable) -> None:
+        recording = Recording(stage.root)
+        failing = _dying(number) if dies else Failing("EIO", number, stays=False, heard=recording.failed)
+        try:
+            stage.act(Steps(stage.root, failing, recording.hear, without=without), tell)
+        except (MinianVCError, Dead):
+            age_notes(stage.root)
+        stage.act(Steps(stage.root, after=recording.hear, without=without), lambda _: None)
+        tell(recording)
+
+    ended = in_child(act)
+    wrong, disk = ended.error, None
+    if not wrong:
+        recording = ended.told[-1]
+        disk = Cut(recording, len(recording.events)).nothing_kept()
+        wrong = after_cut(stage, disk, acknowledged=True)
+    return {"acknowledged": len(ended.told) > 1, "wrong": wrong}
+
+
+def _dying(number: int) -> Callable[[Step], None]:
+    count = 0
+
+    def before(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count >= number:
+            raise Dead
+
+    return before
 
 
 # -- power cuts -------------------------------------------------------------------------------
@@ -237,7 +332,14 @@ def _each_cut(stage: Stage) -> Iterator[str]:
         yield after_cut(stage, Cut(recording, at).nothing_kept(), acknowledged=at == events)
 
 
-KINDS: dict[str, Callable] = {"kills": kills, "cuts": cuts, "flushes": flushes, "mutants": mutants}
+KINDS: dict[str, Callable] = {
+    "kills": kills,
+    "errors": errors,
+    "again": again,
+    "cuts": cuts,
+    "flushes": flushes,
+    "mutants": mutants,
+}
 
 
 def warm_up(work: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -53,8 +54,9 @@ def _run(action: Callable, writing: int) -> None:
     try:
         action(lambda value: send("told", value))
     except BaseException as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [frame for frame in frames if "/minian_vc/" in frame.filename] or frames
+        where = " ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in ours[-3:])
         send("error", f"{type(error).__name__} ({where}): {error}")
         if os.environ.get("MINIAN_VC_TRACE"):
             traceback.print_exc()

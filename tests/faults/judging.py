@@ -24,7 +24,7 @@ from minian_vc.history import open_history
 from minian_vc.model import PREFIX, digest_of
 from minian_vc.verbs.commit import Request
 
-__all__ = ["Expected", "Violation", "expect", "judge"]
+__all__ = ["Expected", "Violation", "age_notes", "expect", "judge"]
 
 LONG_AGO = 1_000_000_000
 OBJECTS = ".minian_vc/objects"
@@ -89,7 +89,7 @@ def judge(root: Path, expected: Expected, *, acknowledged: bool) -> None:
     MinianVCError
         Something cannot be opened or read.
     """
-    _age_notes(root)
+    age_notes(root)
     seen, folder = _Seen(root), contents(root / DATASET)
     _claim(seen.view in expected.views, "history", seen.view, expected.views)
     _claim(_is_fit(folder, expected), "folder", _short(folder))
@@ -155,7 +155,7 @@ def _short(folder: Contents) -> dict[str, list[str]]:
     return {name: sorted(files) for name, files in folder.items()}
 
 
-def _age_notes(root: Path) -> None:
+def age_notes(root: Path) -> None:
     """Let the notes of swaps be so old that nobody can be at them any more."""
     for note in [*root.glob(".minian_vc/staging/swap-*"), *root.glob(".minian_vc-saving/*/swap-*")]:
         os.utime(note, (LONG_AGO, LONG_AGO))

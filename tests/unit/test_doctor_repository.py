@@ -37,7 +37,7 @@ def config_deep(folder: Path) -> None:
 
 
 def config_of_a_newer_format(folder: Path) -> None:
-    (folder / "config.json").write_text('{"format": 3}')
+    (folder / "config.json").write_text('{"format": 4}')
     (folder / "catalog.sqlite").unlink()  # nobody knows whether format 2 has one, or what it stages
     (folder / "staging/batch-1").write_bytes(b"x")
     os.utime(folder / "staging/batch-1", (1_000_000_000, 1_000_000_000))
@@ -256,7 +256,7 @@ def test_a_catalog_that_is_being_written_is_not_looked_into(lab: Path, monkeypat
 
 def test_an_older_catalog_is_no_fault(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next command brings it up to date."""
-    monkeypatch.setattr(history, "HEAD", "0003")
+    monkeypatch.setattr(history, "HEAD", "9999")
     diagnosis = look(lab)
     assert codes(diagnosis) == []
     assert the(diagnosis, "catalog-older").severity == "info"

@@ -31,7 +31,7 @@ from pruning import (
 import minian_vc as mvc
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import LogEntry
-from minian_vc.errors import EnvironmentUnfitError, InvalidInputError, NotFoundError
+from minian_vc.errors import DamagedError, EnvironmentUnfitError, InvalidInputError, NotFoundError
 from minian_vc.model import Operation, to_document
 from minian_vc.verbs.retention import Retention
 from minian_vc.verbs.tag import tag_checkpoint
@@ -384,12 +384,15 @@ def test_a_catalog_of_an_earlier_schema_is_brought_up_to_date(dataset: mvc.Datas
 
 def test_an_operation_of_an_unknown_kind_is_a_newer_programs() -> None:
     """It is never taken for one that changes nothing."""
-    body = {"sequence": 1, "previous": None, "dataset": "u", "path": "m", "checkpoint": "c", "tag": None}
+    digest = f"blake3:{'0' * 64}"
+    body = {"sequence": 1, "previous": None, "dataset": "u", "path": "m", "checkpoint": digest, "tag": None}
     document = {**body, "created_at": "2025-01-01T00:00:00.000000Z"}
     for action in ("commit", "tag", "restore", "prune", "undo", "sweep"):
         assert Operation.from_document(to_document("operation", {**document, "action": action})).action == action
-    for action in ("forget", ["prune"], None):
-        with pytest.raises(EnvironmentUnfitError, match="newer"):
+    with pytest.raises(EnvironmentUnfitError, match="newer"):
+        Operation.from_document(to_document("operation", {**document, "action": "forget", "path": None}))
+    for action in (["prune"], None):
+        with pytest.raises(DamagedError, match="action"):
             Operation.from_document(to_document("operation", {**document, "action": action}))
 
 
