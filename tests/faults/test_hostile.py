@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import tree
 from tampering import Place, places, put, tamper
-from zarr_trees import write_units
+from zarr_trees import make_old, write_units
 
 import minian_vc as mvc
 from minian_vc import staging
@@ -367,6 +367,32 @@ def test_a_coordinate_that_is_too_large_is_refused_before_it_is_read(around: Pat
         mvc.open(around / "lab/m").commit("x")
 
 
+def test_a_grid_that_is_made_up_is_not_walked(around: Path) -> None:
+    """A thousand million chunks, of which none is there: a commit ends all the same."""
+    folder = around / "lab/m/A.zarr"
+    meta = folder / "A/.zarray"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "shape": [10**9, 40]}))
+    for chunk in folder.glob("A/*.0"):
+        chunk.unlink()
+    make_old(folder)
+    done = mvc.open(around / "lab/m").record(Request("x", wait=0))
+    assert done.checkpoint.array("A").missing_chunks == 10**9
+
+
+@pytest.mark.parametrize("depth", [50, 90])
+def test_parameters_that_are_nested_without_end_are_damage(around: Path, depth: int) -> None:
+    """Beyond what anybody records: what goes down them would not come back."""
+    nested: Any = 1
+    for _ in range(depth):
+        nested = {"x": nested}
+    tamper(around / "lab", checkpoint=put(("provenance", "params"), nested))
+    if depth > 64:
+        with pytest.raises(DamagedError, match="provenance"):
+            mvc.Repository.open(around / "lab")
+    else:
+        assert mvc.open(around / "lab/m").history(params={"x": ...})
+
+
 # -- files that are none ------------------------------------------------------------------------
 
 
@@ -416,7 +442,7 @@ def test_a_link_that_is_swapped_in_while_a_folder_is_read_is_not_followed(
 
     dataset = mvc.open(around / "lab/m")
     monkeypatch.setattr(WorkingFolder, "scan", scan_and_swap)
-    with pytest.raises(MinianVCError):
+    with pytest.raises(UnreadableError, match="cannot be read"):  # and not: it changed while it was read
         dataset.record(Request("x", wait=0))
     for path in (around / "lab/.minian_vc").rglob("*"):
         assert not path.is_file() or b"secret" not in path.read_bytes(), path
