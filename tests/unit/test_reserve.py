@@ -37,7 +37,7 @@ def test_a_prune_on_a_full_disk_gives_it_up_and_holds_it_again(root: Path, monke
         assert not path.exists()  # still full
     assert there == [False, False]
     assert messages(dataset) == ["begin", "auto 2", "by hand", "auto 4"]
-    dataset.prune(automatic=True)
+    dataset.prune(dry_run=False)
     assert path.stat().st_size == reserve.SIZE
 
 
