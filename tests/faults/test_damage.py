@@ -105,9 +105,7 @@ def named(damage: Damage) -> set[tuple[str, str, str | None]]:
 
 @pytest.mark.parametrize("victim", VICTIMS)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_found_named_and_healed(
-    built: Lab, tmp_path: Path, victim: str, damage: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_damage_is_found_named_and_healed(built: Lab, tmp_path: Path, victim: str, damage: str) -> None:
     """Verify names what is damaged and the versions that need it; repair heals it where a copy is, and nothing else."""
     lab = built.copy(tmp_path / "lab")
     find, has_copy = VICTIMS[victim]
@@ -135,7 +133,6 @@ def test_damage_is_found_named_and_healed(
     heals = has_copy or damage in ("swapped", "a link")
     assert (path in {each.damage.path for each in done.healed}) == heals, done
     assert done.whole == heals
-    record_property("faults", f"{victim}, {damage}: {'healed' if heals else 'named'}")
     if heals:
         assert path.read_bytes() == before
         assert not path.is_symlink()
