@@ -37,7 +37,7 @@ from minian_vc.provenance import gather
 from minian_vc.verbs.commit import Request
 from minian_vc.working_folder import WorkingFolder
 
-CASES = int(os.environ.get("MINIAN_VC_HOSTILE", "60"))
+CASES = int(os.environ.get("MINIAN_VC_HOSTILE", "30"))
 JUNK: list[Any] = [
     None,
     True,

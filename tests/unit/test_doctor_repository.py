@@ -18,6 +18,7 @@ import pytest
 from doctoring import codes, fail, give_device, look, mend, the
 
 import minian_vc as mvc
+from minian_vc import durable
 from minian_vc.doctor import examine, history
 
 lab, surroundings, template = doctoring.lab, doctoring.surroundings, doctoring.template
@@ -283,6 +284,7 @@ def test_what_may_not_be_read_is_told_and_the_rest_as_well(
     with monkeypatch.context() as patch:
         for name in ("open", "read_bytes", "iterdir"):
             patch.setattr(Path, name, refusing(getattr(Path, name), part))
+        patch.setattr(durable, "open_without_links", refusing(durable.open_without_links, part))
         diagnosis = examine(lab)
     assert part in the(diagnosis, "not-readable").message
     assert sorted(codes(diagnosis)) == sorted(["dataset-missing", "not-readable"])
