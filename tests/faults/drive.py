@@ -31,7 +31,7 @@ from power import Cut, Disk, Recording, lay_out
 from scenarios import SCENARIOS, Scenario
 from steps import Step, Steps
 
-import minian_vc.dataset  # noqa: F401
+import minian_vc.dataset
 import minian_vc.verbs.save  # noqa: F401
 from minian_vc import objects
 from minian_vc.catalog import engine
@@ -299,7 +299,10 @@ def without_flush(stage: Stage, recording: Recording, site: str) -> str:
     first = next(i for i, event in enumerate(recording.events) if getattr(event, "site", "") == site)
     for at in (events, *range(first + 1, events)):
         cut, with_it = Cut(recording, at, site), Cut(recording, at)
-        for disk, usual in ((cut.all_kept_but_missed(), with_it.all_kept_but_missed()), (cut.nothing_kept(), with_it.nothing_kept())):
+        for disk, usual in (
+            (cut.all_kept_but_missed(), with_it.all_kept_but_missed()),
+            (cut.nothing_kept(), with_it.nothing_kept()),
+        ):
             key = (at == events, repr(disk))
             if disk != usual and key not in seen and (wrong := after_cut(stage, disk, acknowledged=at == events)):
                 return wrong

@@ -37,7 +37,9 @@ def raise_from(name: str, step: Step) -> None:
 class Failing:
     """Fails at the step of a number, once or from then on; hears steps before they are made."""
 
-    def __init__(self, name: str, number: int, *, stays: bool, heard: Callable[[Step], object] = lambda _: None) -> None:
+    def __init__(
+        self, name: str, number: int, *, stays: bool, heard: Callable[[Step], object] = lambda _: None
+    ) -> None:
         self._name, self._number, self._stays, self._heard = name, number, stays, heard
         self._count = 0
 

@@ -192,7 +192,9 @@ def _versions(name: str, expected: Expected) -> list:
 def _nothing_of_the_folder_is_lost(folder: Contents, seen: _Seen, expected: Expected) -> None:
     for name, files in expected.old.items():
         saved_over = name in expected.new and expected.scenario.name.startswith("save")
-        _claim(saved_over or any(each.get(name) == files for each in (folder, *seen.held)), "lost from the folder", name)
+        _claim(
+            saved_over or any(each.get(name) == files for each in (folder, *seen.held)), "lost from the folder", name
+        )
 
 
 def _all_is_whole(root: Path, expected: Expected) -> None:

@@ -39,7 +39,9 @@ class Later:
         self._calls: list[Callable[[], object]] = []
 
     @contextlib.contextmanager
-    def instead(self, owner: Any, name: str, when: Callable[..., bool] = lambda *_: True, result: Any = None) -> Iterator[None]:
+    def instead(
+        self, owner: Any, name: str, when: Callable[..., bool] = lambda *_: True, result: Any = None
+    ) -> Iterator[None]:
         """Put off calls of a function."""
         real = getattr(owner, name)
 

@@ -222,7 +222,9 @@ class Recording:
             content = catalog.serialize()
         node = self._node(path)
         self._content(node, content, durable=True)
-        self.events.append(Flushed(self._place(path)[0], site="SQLite"))  # EXTRA: SQLite flushes the folder of its journal too
+        self.events.append(
+            Flushed(self._place(path)[0], site="SQLite")
+        )  # EXTRA: SQLite flushes the folder of its journal too
 
 
 class Cut:

@@ -96,7 +96,9 @@ def test_what_was_not_flushed_is_not_there(flush: str, recording: tuple[Path, Re
 def test_what_failed_to_be_flushed_stays_lost(recording: tuple[Path, Recording], tmp_path: Path) -> None:
     """A second flush that the system calls a success brings nothing back."""
     root, heard = recording
-    with Steps(root, after=heard.hear, before=lambda step: heard.failed(step) if step.kind == "fsync" else None).heard():
+    with Steps(
+        root, after=heard.hear, before=lambda step: heard.failed(step) if step.kind == "fsync" else None
+    ).heard():
         (root / "there/new").write_bytes(b"new")
         durable.flush([root / "there/new"], [root / "there"])
     assert left(heard, tmp_path / "after")["there/new"] == b""
