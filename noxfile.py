@@ -43,6 +43,15 @@ def newer_python(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *session.posargs)
 
 
+@nox.session(python="3.11")
+def faults(session: nox.Session) -> None:
+    """Kill, cut off and refuse thousands of times: the tests in tests/faults, with more cases than the suite has."""
+    session.install("-e", ".[test]", *PAIRS["zarr3"])
+    counts = {"MINIAN_VC_KILLS": "2000", "MINIAN_VC_CUTS": "1000", "MINIAN_VC_FAULTS": "500"}
+    env = {name: os.environ.get(name, count) for name, count in counts.items()}
+    session.run("pytest", "-n", "2", "tests/faults", *session.posargs, env=env)
+
+
 @nox.session(python=interpreter("3.12"))
 def nwb(session: nox.Session) -> None:
     """Export to NWB, and let its validator, its inspector and pynapple read the files."""

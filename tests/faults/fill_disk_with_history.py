@@ -19,7 +19,7 @@ from minian_vc import durable
 from minian_vc.errors import MinianVCError
 
 SIZE = 2 << 20
-STEP = 12 << 10
+STEP = 24 << 10
 
 
 def main(disk: str, name: str) -> None:
@@ -29,7 +29,7 @@ def main(disk: str, name: str) -> None:
     work = Path(disk).with_name("work")
     (work / "base").mkdir(parents=True)
     expected = in_child(lambda tell: tell(expect(scenario, work / "base", work))).told[0]
-    for room in range(0, 20 * STEP, STEP):
+    for room in range(0, 8 * STEP, STEP):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", disk], check=True)
         subprocess.run(["cp", "-a", str(work / "base"), str(root)], check=True)
 

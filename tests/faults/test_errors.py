@@ -1,4 +1,4 @@
-"""Where the disk refuses, a command says so and leaves the old state or the new one; the same command succeeds later."""
+"""Where the disk refuses, a command says so and leaves the old state or the new; the same command succeeds later."""
 
 from __future__ import annotations
 
