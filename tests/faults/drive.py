@@ -5,8 +5,6 @@ Run by the tests as a program: it must have no threads when it forks.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
 import os
 import random
@@ -14,82 +12,20 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import dask.array  # noqa: F401 (all that is heavy before forking, for each child would import it anew)
-import numcodecs  # noqa: F401
-import xarray  # noqa: F401
-import zarr  # noqa: F401
 from errors import ERRORS, Failing
 from forking import Ended, in_child
-from judging import Expected, age_notes, expect, judge
-from mutants import MUTANTS, Mutant
+from judging import age_notes
+from mutants import MUTANTS
 from power import Cut, Disk, Recording, lay_out
-from scenarios import SCENARIOS, Scenario
+from scenarios import SCENARIOS
+from stage import Stage, warm_up
 from steps import Step, Steps
 
-import minian_vc.dataset
-import minian_vc.verbs.save  # noqa: F401
-from minian_vc import objects
-from minian_vc.catalog import engine
 from minian_vc.errors import MinianVCError
-
-
-class Stage:
-    """One scenario with its past, and copies of it to play on."""
-
-    def __init__(self, scenario: Scenario, work: Path, mutant: Mutant | None = None) -> None:
-        self.scenario, self.mutant = scenario, mutant
-        self._base, self.root = work / "base", work / "case"
-        self._base.mkdir(parents=True)
-        with scenario.settings():
-            ended = in_child(lambda tell: tell(expect(scenario, self._base, work)))
-            if ended.error:
-                raise SystemExit(f"{scenario.name}: {ended.error}")
-            self.expected: Expected = ended.told[0]
-
-    def set(self) -> None:
-        """Make the past anew."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        shutil.copytree(self._base, self.root, symlinks=True)
-
-    def act(self, steps: Steps, tell: Callable, arm: Callable[[], object] = lambda: None) -> None:
-        """Give the command, and tell when it is acknowledged."""
-        with self.scenario.settings(), self._changed(), steps.heard():
-            arm()
-            self.scenario.act(self.root)
-            tell("acknowledged")
-
-    def _changed(self) -> contextlib.AbstractContextManager:
-        return self.mutant.change() if self.mutant is not None else contextlib.nullcontext()
-
-    def steps(self, without: frozenset[str] | None = None) -> list[Step]:
-        """Return the steps of an act that is not disturbed."""
-        self.set()
-        found: list[Step] = []
-        steps = Steps(self.root, found.append, without=self.scenario.without if without is None else without)
-
-        def act(tell: Callable) -> None:
-            self.act(steps, lambda _: None)
-            tell(found)
-
-        ended = in_child(act)
-        if ended.error:
-            raise SystemExit(f"{self.scenario.name}: {ended.error}")
-        return ended.told[0]
-
-    def judged(self, *, acknowledged: bool) -> str:
-        """Return what is wrong now, if anything is."""
-
-        def ask(_: Callable) -> None:
-            with self.scenario.settings():
-                judge(self.root, self.expected, acknowledged=acknowledged)
-
-        return in_child(ask).error
-
 
 # -- kills ------------------------------------------------------------------------------------
 
@@ -204,25 +140,31 @@ def again(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
 
 def twice(stage: Stage, number: int, without: frozenset[str], *, dies: bool) -> dict:
     """Fail at a step, give the command again, cut the power; return what is wrong then."""
-    stage.set()
 
     def act(tell: Callable) -> None:
-        recording = Recording(stage.root)
-        failing = _dying(number) if dies else Failing("EIO", number, stays=False, heard=recording.failed)
-        try:
-            stage.act(Steps(stage.root, failing, recording.hear, without=without), tell)
-        except (MinianVCError, Dead):
-            age_notes(stage.root)
-        stage.act(Steps(stage.root, after=recording.hear, without=without), lambda _: None)
-        tell(recording)
+        recorded_twice(stage, _dying(number) if dies else number, without, tell)
 
     ended = in_child(act)
-    wrong, disk = ended.error, None
+    wrong = ended.error
     if not wrong:
         recording = ended.told[-1]
         disk = Cut(recording, len(recording.events)).nothing_kept()
         wrong = after_cut(stage, disk, acknowledged=True)
     return {"acknowledged": len(ended.told) > 1, "wrong": wrong}
+
+
+def recorded_twice(stage: Stage, failing: Callable | int, without: frozenset[str], tell: Callable) -> None:
+    """Give the command twice, the first time failing (a number: its flush at that step), and tell what was heard."""
+    stage.set()
+    recording = Recording(stage.root)
+    if isinstance(failing, int):
+        failing = Failing("EIO", failing, stays=False, heard=recording.failed)
+    try:
+        stage.act(Steps(stage.root, failing, recording.hear, without=without), tell)
+    except (MinianVCError, Dead):
+        age_notes(stage.root)
+    stage.act(Steps(stage.root, after=recording.hear, without=without), lambda _: None)
+    tell(recording)
 
 
 def _dying(number: int) -> Callable[[Step], None]:
@@ -291,6 +233,24 @@ def flushes(stage: Stage, *_: object) -> Iterator[dict]:
             if wrong:
                 missed.add(site)
             yield {"site": site, "missed": bool(wrong), "wrong": wrong}
+    if stage.scenario.name in ("commit", "tag", "prune"):
+        yield from _flushes_of_second(stage, set(recording.sites))
+
+
+def _flushes_of_second(stage: Stage, known: set[str]) -> Iterator[dict]:
+    """The same for flushes that only a command makes that comes after one that died."""
+    without = stage.scenario.without | {"syncfs"}
+    for number, step in enumerate(stage.steps(without), 1):
+        if step.kind != "fsync":
+            continue
+        ended = in_child(lambda tell, at=number: recorded_twice(stage, _dying(at), without, tell))
+        recording = ended.told[-1]
+        for site in recording.sites:
+            if site not in known | missed:
+                cut = Cut(recording, len(recording.events), site)
+                wrong = after_cut(stage, cut.nothing_kept(), acknowledged=True)
+                missed.update({site} if wrong else ())
+                yield {"site": site, "missed": bool(wrong), "wrong": wrong}
 
 
 def without_flush(stage: Stage, recording: Recording, site: str) -> str:
@@ -299,10 +259,8 @@ def without_flush(stage: Stage, recording: Recording, site: str) -> str:
     first = next(i for i, event in enumerate(recording.events) if getattr(event, "site", "") == site)
     for at in (events, *range(first + 1, events)):
         cut, with_it = Cut(recording, at, site), Cut(recording, at)
-        for disk, usual in (
-            (cut.all_kept_but_missed(), with_it.all_kept_but_missed()),
-            (cut.nothing_kept(), with_it.nothing_kept()),
-        ):
+        for kept in (Cut.all_kept_but_missed, Cut.nothing_kept):
+            disk, usual = kept(cut), kept(with_it)
             key = (at == events, repr(disk))
             if disk != usual and key not in seen and (wrong := after_cut(stage, disk, acknowledged=at == events)):
                 return wrong
@@ -340,20 +298,6 @@ KINDS: dict[str, Callable] = {
     "flushes": flushes,
     "mutants": mutants,
 }
-
-
-def warm_up(work: Path) -> None:
-    """Do in this process what each child does, once: what is imported and compiled then, no child need do anew."""
-    engine._engine = functools.cache(engine._engine)
-    stage = Stage(SCENARIOS["restore"], work)
-    stage.set()
-    stage.scenario.act(stage.root)
-    judge(stage.root, stage.expected, acknowledged=True)
-    objects._load_manifest.cache_clear()  # what is gone must be missed
-    if "zarr.core.sync" in sys.modules:
-        sys.modules["zarr.core.sync"].cleanup_resources()  # zarr 3 has threads of its own
-    for thread in set(threading.enumerate()) - {threading.main_thread()}:
-        thread.join(10)
 
 
 def main(kind: str, names: str, count: str, seed: str) -> None:

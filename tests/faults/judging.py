@@ -20,6 +20,7 @@ from unit.handmade import make_old
 
 import minian_vc as mvc
 from minian_vc.catalog import Catalog
+from minian_vc.catalog.migrate import HEAD
 from minian_vc.history import open_history
 from minian_vc.model import PREFIX, digest_of
 from minian_vc.verbs.commit import Request
@@ -90,6 +91,8 @@ def judge(root: Path, expected: Expected, *, acknowledged: bool) -> None:
         Something cannot be opened or read.
     """
     age_notes(root)
+    if expected.scenario.name.startswith("migrate"):
+        _claim(_revision(root / CATALOG) != HEAD or _has_copy(root), "migrated, and no copy was kept")
     seen, folder = _Seen(root), contents(root / DATASET)
     _claim(seen.view in expected.views, "history", seen.view, expected.views)
     _claim(_is_fit(folder, expected), "folder", _short(folder))
@@ -159,6 +162,19 @@ def age_notes(root: Path) -> None:
     """Let the notes of swaps be so old that nobody can be at them any more."""
     for note in [*root.glob(".minian_vc/staging/swap-*"), *root.glob(".minian_vc-saving/*/swap-*")]:
         os.utime(note, (LONG_AGO, LONG_AGO))
+
+
+def _revision(catalog: Path) -> str:
+    with contextlib.closing(sqlite3.connect(catalog)) as connection:
+        return connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+
+
+def _has_copy(root: Path) -> bool:
+    """Tell whether there is a copy of the catalog as it was before a migration, with all it held."""
+    for copy in (root / ".minian_vc/backups").glob("catalog-0001-*.sqlite"):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            return _revision(copy) == "0001" and len(_dump(copy)) > 20
+    return False
 
 
 # -- what must hold ---------------------------------------------------------------------------

@@ -33,6 +33,13 @@ class Mutant:
     change: Callable[[], contextlib.AbstractContextManager]
 
 
+When = Callable[..., bool]
+
+
+def _always(*_: Any) -> bool:
+    return True
+
+
 class Later:
     """Calls put off until another one was made."""
 
@@ -40,9 +47,7 @@ class Later:
         self._calls: list[Callable[[], object]] = []
 
     @contextlib.contextmanager
-    def instead(
-        self, owner: Any, name: str, when: Callable[..., bool] = lambda *_: True, result: Any = None
-    ) -> Iterator[None]:
+    def instead(self, owner: Any, name: str, when: When = _always, result: Any = None) -> Iterator[None]:
         """Put off calls of a function."""
         real = getattr(owner, name)
 
@@ -56,7 +61,7 @@ class Later:
             yield
 
     @contextlib.contextmanager
-    def after(self, owner: Any, name: str, when: Callable[..., bool] = lambda *_: True) -> Iterator[None]:
+    def after(self, owner: Any, name: str, when: When = _always) -> Iterator[None]:
         """Make up for them after a call of another."""
         real = getattr(owner, name)
 

@@ -59,7 +59,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Flushed:
-    """A file or folder was flushed; None for everything. What the disk failed to flush is lost for good (``failed``)."""
+    """A file or folder was flushed; None for everything. What the disk ``failed`` to flush is lost for good."""
 
     what: int | None
     failed: bool = False

@@ -66,7 +66,7 @@ class Steps:
         without: set[str] = frozenset(),
         short: Callable[[Step], bool] = lambda _: False,
     ) -> None:
-        self._root = os.path.join(os.path.realpath(root), "")
+        self._root = f"{os.path.realpath(root)}/"
         self._before, self._after, self._flushing, self._short = before, after, flushing, short
         self._without = without | {"sync_file_range"}
         self._lock = threading.RLock()
@@ -224,6 +224,11 @@ def _as_c(function: Callable[..., int]) -> Callable[..., int]:
 def _path(path: Any, folder: int | None = None) -> str:
     """Return the absolute path of a file name, or of a descriptor."""
     if isinstance(path, int):
-        return os.readlink(f"/proc/self/fd/{path}")
-    above = os.readlink(f"/proc/self/fd/{folder}") if folder is not None else os.getcwd()
-    return os.path.normpath(os.path.join(above, os.fsdecode(path)))
+        return _target(path)
+    above = _target(folder) if folder is not None else os.getcwd()  # noqa: PTH109
+    name = os.fsdecode(path)
+    return os.path.normpath(name if name.startswith("/") else f"{above}/{name}")
+
+
+def _target(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115

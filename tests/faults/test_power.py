@@ -10,7 +10,7 @@ import pytest
 from driving import GROUPS, NEEDS_LINUX, drive, share, told, wrong
 from power import Cut, Recording, lay_out
 from scenarios import SCENARIOS
-from steps import Steps
+from steps import Step, Steps
 
 from minian_vc import durable
 
@@ -18,6 +18,7 @@ pytestmark = NEEDS_LINUX
 
 NEEDLESS = {
     ".minian_vc/objects/chunks/* by remove": "A chunk object that comes back takes space until the next prune.",
+    ".minian_vc/staging/removing-*.* by write_durably": "Without the list a prune may call garbage missing history.",
 }
 
 
@@ -66,7 +67,7 @@ def left(recording: Recording, target: Path) -> dict[str, bytes]:
 
 
 FLUSHES = {
-    "nothing": (lambda root: None, {"there/old": b"old"}),
+    "nothing": (lambda _: None, {"there/old": b"old"}),
     "the file": (lambda root: durable.flush([root / "new/b"], []), {"there/old": b"old"}),
     "its folder": (lambda root: durable.sync_folder(root / "new"), {"there/old": b"old"}),
     "the folder above": (lambda root: durable.sync_folder(root), {"there/old": b"old"}),
@@ -96,9 +97,12 @@ def test_what_was_not_flushed_is_not_there(flush: str, recording: tuple[Path, Re
 def test_what_failed_to_be_flushed_stays_lost(recording: tuple[Path, Recording], tmp_path: Path) -> None:
     """A second flush that the system calls a success brings nothing back."""
     root, heard = recording
-    with Steps(
-        root, after=heard.hear, before=lambda step: heard.failed(step) if step.kind == "fsync" else None
-    ).heard():
+
+    def before(step: Step) -> None:
+        if step.kind == "fsync":
+            heard.failed(step)
+
+    with Steps(root, before, heard.hear).heard():
         (root / "there/new").write_bytes(b"new")
         durable.flush([root / "there/new"], [root / "there"])
     assert left(heard, tmp_path / "after")["there/new"] == b""
