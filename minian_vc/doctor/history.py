@@ -38,7 +38,11 @@ class Recorded:
 
 def open_it(root: Path) -> str:
     """Return a command that opens a repository, which mends what can be mended."""
-    return f"cd {shlex.quote(str(root))} && minian-vc config"
+    return _run(root, "config")
+
+
+def _run(root: Path, command: str) -> str:
+    return f"cd {shlex.quote(str(root))} && minian-vc {command}"
 
 
 def read_log(folder: Path) -> tuple[Recorded, list[Finding]]:
@@ -77,7 +81,7 @@ def _gap(folder: Path, following: Path) -> Iterator[Finding]:
 
 
 def _log_damage(folder: Path, message: str) -> Finding:
-    return Finding("operations-damaged", "error", message, fix=f"Restore {folder / 'operations'} from a backup.")
+    return Finding("operations-damaged", "error", message, fix=_run(folder.parent, "repair"))
 
 
 def compare(catalog: Recorded, log: Recorded, root: Path) -> Iterator[Finding]:
@@ -86,10 +90,10 @@ def compare(catalog: Recorded, log: Recorded, root: Path) -> Iterator[Finding]:
     both = min(len(known), len(logged))
     if known[:both] != logged[:both]:
         message = f"The catalog and the operation log in {root} tell different histories."
-        yield Finding("catalog-differs", "error", message, fix="Restore .minian_vc from a backup.")
+        yield Finding("catalog-differs", "error", message, fix=_run(root, "verify"))
     elif len(known) > len(logged):
         message = f"The operation log in {root} ends at {len(logged)}, but the catalog knows {len(known)} operations."
-        yield Finding("catalog-ahead", "error", message, fix="Restore .minian_vc/operations from a backup.")
+        yield Finding("catalog-ahead", "error", message, fix=_run(root, "repair"))
     elif len(known) < len(logged):
         message = f"The catalog in {root} knows {len(known)} of {len(logged)} operations; the next command catches up."
         yield Finding("catalog-behind", "warning", message, fix=open_it(root))
@@ -136,13 +140,7 @@ def _missing(path: Path, what: str) -> Finding:
 
 def _damaged(path: Path, what: str) -> Finding:
     message = f"The catalog {path} is damaged: {what}."
-    return Finding("catalog-damaged", "error", message, fix=_anew(path))
-
-
-def _anew(path: Path) -> str:
-    """Return how to have a catalog made anew."""
-    aside = shlex.quote(f"{path}.damaged")
-    return f"mv {shlex.quote(str(path))} {aside} && {open_it(path.parents[1])}"
+    return Finding("catalog-damaged", "error", message, fix=_run(path.parents[1], "rebuild"))
 
 
 @contextlib.contextmanager
@@ -177,7 +175,7 @@ def _whose(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     elif owner != APPLICATION_ID or "alembic_version" not in kinds["table"] or foreign:
         what = f"has the triggers or views {', '.join(foreign)}" if foreign else "is another program's database"
         message = f"The catalog {path} {what}; every command refuses it."
-        yield Finding("catalog-foreign", "error", message, fix=_anew(path))
+        yield Finding("catalog-foreign", "error", message, fix=_run(path.parents[1], "rebuild"))
     elif not _known(revision := _revision(connection)):
         message = f"The catalog {path} has schema {revision}, which is newer than this minian_vc knows ({HEAD})."
         yield Finding("catalog-newer", "error", message, fix="Install a newer minian_vc.")
