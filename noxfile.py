@@ -18,8 +18,8 @@ PAIRS = {  # xarray and zarr as three kinds of users have them
 }
 FAULTS = {  # how many of each: the ordinary suite has a few, for each environment
     "MINIAN_VC_KILLS": "2000",
-    "MINIAN_VC_FAULTS": "600",
-    "MINIAN_VC_CUTS": "600",
+    "MINIAN_VC_FAULTS": "500",
+    "MINIAN_VC_CUTS": "1000",
     "MINIAN_VC_COMMITS": "250",
 }
 NEUROCONV = ["neuroconv>=0.10", "roiextractors>=0.10", "xarray==2026.4.0", "zarr==2.18.7"]  # they need zarr 2
