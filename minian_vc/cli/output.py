@@ -13,7 +13,7 @@ from rich.table import Table
 
 from minian_vc.errors import MinianVCError
 from minian_vc.progress import silence
-from minian_vc.text import size, when
+from minian_vc.text import printable, size, when
 
 __all__ = [
     "as_json",
@@ -51,9 +51,9 @@ def print_error(error: MinianVCError, *, as_json: bool) -> None:
     if as_json:
         kind = type(error).__name__
         print_json({"error": {"kind": kind, "message": error.message, "hint": error.hint}})
-    click.echo(f"Error: {error.message}", err=True)
+    click.echo(f"Error: {printable(error.message, keep=chr(10))}", err=True)
     if error.hint:
-        click.echo(error.hint, err=True)
+        click.echo(printable(error.hint, keep="\n"), err=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -67,7 +67,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     )
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(printable(str(cell), keep="\n") for cell in row))
     with console.capture() as capture:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

@@ -19,7 +19,7 @@ from minian_vc.errors import (
     StorageError,
 )
 from minian_vc.model import ArrayVersion, Checkpoint
-from minian_vc.names import check_array_name
+from minian_vc.names import check_array_name, collisions
 from minian_vc.repository import Repository
 from minian_vc.swap import UnfinishedSwapError, put_in_place, set_aside
 from minian_vc.verbs.before_restore import Asked, recorded, save_first
@@ -129,6 +129,7 @@ def restore_arrays(
     refuse_without_bytes(arrays)
     _refuse_too_large(repository.folder, arrays)
     working = repository.working_folder(dataset.path)
+    _refuse_collisions(working, folders)
     with _Staging(repository.staging) as staging:
         write_arrays(repository, folders, staging.path, as_name)
         staged = {folder: list_files(staging.path / folder) for folder in folders}
@@ -249,6 +250,15 @@ def _folders(arrays: Sequence[ArrayVersion], as_name: str | None) -> dict[str, A
         if folders.setdefault(folder, array) is not array:
             raise InvalidInputError(f"Two versions of {name} cannot both become {folder}.", "Nothing was changed.")
     return folders
+
+
+def _refuse_collisions(working: WorkingFolder, folders: Iterable[str]) -> None:
+    """Refuse a name that is another array's where case or Unicode form does not count."""
+    for one, other in collisions(map(stem, {*working.scan().arrays, *folders})):
+        raise InvalidInputError(
+            f"{one} and {other} in {working.path} would be one name where case or Unicode form does not count.",
+            "Nothing was changed. Choose another name: restore SPEC --as NAME",
+        )
 
 
 def refuse_without_bytes(arrays: Iterable[ArrayVersion]) -> None:

@@ -10,7 +10,14 @@ from pruning import dump, messages, notebook, operations, rebuilt, record, save,
 
 import minian_vc as mvc
 from minian_vc import durable
-from minian_vc.errors import AlreadyExistsError, BusyError, DamagedError, EnvironmentUnfitError, NotFoundError
+from minian_vc.errors import (
+    AlreadyExistsError,
+    BusyError,
+    DamagedError,
+    EnvironmentUnfitError,
+    InvalidInputError,
+    NotFoundError,
+)
 from minian_vc.verbs import before_restore
 from minian_vc.verbs import commit as committing
 
@@ -431,3 +438,12 @@ def test_a_prune_killed_after_the_manifests_is_completed(
     assert sum(path.parts[-3] == "manifests" for path in removed) > 60
     assert dataset.prune(grace_days=0, dry_run=False).freed_objects > 150
     assert list((root / ".minian_vc/staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["c", "\u0043\u0301"])
+def test_a_restore_under_a_name_that_is_another_arrays_somewhere_is_refused(dataset: mvc.Dataset, name: str) -> None:
+    """Where case or Unicode form does not count it would replace that array; both are named."""
+    save(dataset.path, "\u0106", 5, 9)
+    with pytest.raises(InvalidInputError, match="would be one name"):
+        dataset.restore("C@begin", as_=name)
+    assert len(list(dataset.path.iterdir())) == 3
