@@ -16,12 +16,16 @@ PAIRS = {  # xarray and zarr as three kinds of users have them
     "zarr2": ["xarray>=2026.9", "zarr==2.18.7"],
     "zarr3": ["xarray", "zarr>=3.1"],
 }
-FAULTS = {  # how many of each: the ordinary suite has a few, for each environment
+FAULTS = {  # how many of each: the ordinary suite has a few
     "MINIAN_VC_KILLS": "2000",
-    "MINIAN_VC_FAULTS": "500",
     "MINIAN_VC_CUTS": "1000",
+    "MINIAN_VC_FAULTS": "500",
     "MINIAN_VC_COMMITS": "250",
+    "MINIAN_VC_HOSTILE": "200",
 }
+MANY = [f"tests/faults/test_{name}.py" for name in ("kills", "errors", "many_writers", "hostile", "power")]
+EACH_FLUSH = "tests/faults/test_power.py::test_each_flush_is_needed"  # the same however many there are of the others
+ONCE = [f"--ignore=tests/faults/test_{name}.py" for name in ("power", "mutants", "errors", "hostile", "damage")]
 NEUROCONV = ["neuroconv>=0.10", "roiextractors>=0.10", "xarray==2026.4.0", "zarr==2.18.7"]  # they need zarr 2
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
@@ -38,15 +42,17 @@ def tests(session: nox.Session, pair: str) -> None:
     """Run the tests with one of the three xarray and zarr pairs."""
     session.install("-e", ".[test]", *PAIRS[pair])
     _say_versions(session)
-    session.run("pytest", "-n", "2", *session.posargs)
+    # what does not depend on zarr runs with one pair, and in the session of faults
+    session.run("pytest", "-n", "2", *(session.posargs or ([] if pair == "zarr3" else ONCE)))
 
 
 @nox.session(python=[interpreter("3.12"), interpreter("3.13")], name="newer")
 def newer_python(session: nox.Session) -> None:
-    """Run the tests on newer Pythons with the newest xarray and zarr."""
+    """Run the tests on newer Pythons with the newest xarray and zarr: all on the newest, the quick ones between."""
     session.install("-e", ".[test]", *PAIRS["zarr3"])
     _say_versions(session)
-    session.run("pytest", "-n", "2", *session.posargs)
+    usual = ["--ignore=tests/faults"] if session.python == interpreter("3.13") else ["tests/unit", "tests/cli"]
+    session.run("pytest", "-n", "2", *(session.posargs or usual))
 
 
 @nox.session(python="3.11")
@@ -54,7 +60,7 @@ def faults(session: nox.Session) -> None:
     """Kill, cut the power, let the disk fail and let eight processes write at once, many times."""
     session.install("-e", ".[test]", *PAIRS["zarr3"])
     env = {name: os.environ.get(name, usual) for name, usual in FAULTS.items()}
-    session.run("pytest", "-n", "2", *(session.posargs or ["tests/faults"]), env=env)
+    session.run("pytest", "-n", "2", *(session.posargs or [*MANY, "--deselect", EACH_FLUSH]), env=env)
 
 
 @nox.session(python=interpreter("3.12"))

@@ -101,7 +101,7 @@ def rebuild_repository(repository: Repository) -> Rebuilt:
             kept = _keep(live)
             kept = _put_in_place(fresh.path, repository) or kept
     finally:
-        durable.remove_tree(folder)
+        durable.discard(folder)
     with repository.history():
         pass  # what others recorded meanwhile
     return Rebuilt(

@@ -19,10 +19,10 @@ from minian_vc import durable
 from minian_vc.errors import MinianVCError
 
 SIZE = 2 << 20
-STEP = 24 << 10
+STEP = 48 << 10
 
 
-def main(disk: str, name: str) -> None:
+def main(disk: str, name: str, reserve: str) -> None:
     """Mount a disk per case: the past is made, all but a little room taken, and the command given."""
     durable.reserve = lambda _: 0  # else it is refused before anything is written
     scenario, root = SCENARIOS[name], Path(disk) / "lab"
@@ -32,6 +32,8 @@ def main(disk: str, name: str) -> None:
     for room in range(0, 8 * STEP, STEP):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", disk], check=True)
         subprocess.run(["cp", "-a", str(work / "base"), str(root)], check=True)
+        if reserve != "held":
+            (root / ".minian_vc/reserve").unlink()
 
         def act(tell: object, room: int = room) -> None:
             (Path(disk) / "ballast").write_bytes(bytes(max(0, _free(disk) - room)))
