@@ -51,7 +51,7 @@ class Pruned:
         if self.checkpoints:
             count = len(self.checkpoints)
             told.append(f"{count} checkpoint{'' if count == 1 else 's'} {would}pruned.")
-        told.append(f"{size(self.freed_bytes)} {would or ('is ' if self.freed_bytes == 1 else 'are ')}freed now.")
+        told.append(f"{size(self.freed_bytes)} {would}freed now.")
         if self.waiting_bytes:
             told.append(
                 f"{size(self.waiting_bytes)} stay for {self.grace_days:g} days, so that it can be undone; "
