@@ -22,10 +22,13 @@ FAULTS = {  # how many of each: the ordinary suite has a few
     "MINIAN_VC_FAULTS": "500",
     "MINIAN_VC_COMMITS": "250",
     "MINIAN_VC_HOSTILE": "200",
+    "MINIAN_VC_IMAGES": "40",
 }
-MANY = [f"tests/faults/test_{name}.py" for name in ("kills", "errors", "many_writers", "hostile", "power")]
+COUNTED = ("kills", "errors", "many_writers", "hostile", "power", "real_disks")
+MANY = [f"tests/faults/test_{name}.py" for name in COUNTED]
 EACH_FLUSH = "tests/faults/test_power.py::test_each_flush_is_needed"  # the same however many there are of the others
-ONCE = [f"--ignore=tests/faults/test_{name}.py" for name in ("power", "mutants", "errors", "hostile", "damage")]
+WITHOUT_ZARR = ("power", "mutants", "errors", "hostile", "damage", "real_disks")
+ONCE = [f"--ignore=tests/faults/test_{name}.py" for name in WITHOUT_ZARR]
 NEUROCONV = ["neuroconv>=0.10", "roiextractors>=0.10", "xarray==2026.4.0", "zarr==2.18.7"]  # they need zarr 2
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
