@@ -1,12 +1,14 @@
-"""Commit, overwrite, delete, tag, restore, open, prune, undo and redo against a dictionary model."""
+"""Commit, overwrite, delete, tag, restore, open, prune, undo, redo and die at any step, against a dictionary model."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from steps import Steps
 from zarr_trees import write_units
 
 import minian_vc as mvc
@@ -48,6 +51,24 @@ class Command:
     number: int
     history: tuple[Past, Past] | None = None
     folder: tuple[dict[str, Array], dict[str, Array], set[str]] | None = None  # before, after, which arrays
+
+
+class Died(BaseException):
+    """What a command meets from some step on: it can do nothing more to the disk, not even clean up."""
+
+
+@contextlib.contextmanager
+def dying(root: Path, step: int) -> Iterator[None]:
+    """Let a command die before one of its steps, if it has so many."""
+    left = itertools.count(step, -1)
+
+    def die(_: object) -> None:
+        if next(left) <= 0:
+            raise Died
+
+    with Steps(root, before=die).heard(), contextlib.suppress(Died):
+        yield
+    objects._load_manifest.cache_clear()
 
 
 class History(RuleBasedStateMachine):
@@ -270,6 +291,66 @@ class History(RuleBasedStateMachine):
         self.did(folder=(before, dict(self.working), {as_name or name}))
         return None
 
+    # -- dying --------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.working)
+    @rule(step=st.integers(0, 70))
+    def die_while_committing(self, step: int) -> None:
+        before, known = self.past(), self.dataset.operation_log()
+        with dying(self.root, step):
+            self.dataset.record(Request("dies", wait=0.0))
+        new = self.since(known)
+        assert [each.action for each in new] in ([], ["commit"])
+        for each in new:
+            self.checkpoints.append((each.checkpoint, dict(self.working)))
+            self.did(before)
+
+    @precondition(lambda self: self.automatic)
+    @rule(step=st.integers(0, 40))
+    def die_while_pruning(self, step: int) -> None:
+        held = {*self.tags.values(), self.checkpoints[-1][0]}
+        expected = [id_ for id_, _ in self.checkpoints if id_ in self.automatic and id_ not in held]
+        before, known = self.past(), self.dataset.operation_log()
+        with dying(self.root, step):
+            self.dataset.prune(automatic=True, dry_run=False)
+        gone = [each.checkpoint for each in self.since(known)]
+        assert gone == expected[: len(gone)]
+        self.checkpoints = [each for each in self.checkpoints if each[0] not in gone]
+        self.automatic -= set(gone)
+        if gone:
+            self.did(before)
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(step=st.integers(0, 160), data=st.data())
+    def die_while_restoring(self, step: int, data: st.DataObject) -> None:
+        checkpoint, content = data.draw(st.sampled_from(self.checkpoints))
+        known, before = self.dataset.operation_log(), dict(self.working)
+        with dying(self.root, step):
+            self.dataset.restore(f"@{checkpoint}")
+        new = self.since(known)
+        assert [each.action for each in new] in ([], ["commit"], ["restore"], ["commit", "restore"])
+        if new and new[0].action == "commit":
+            self.checkpoints.append((new[0].checkpoint, before))
+        self.working = self.lies_there()
+        assert self.working in (before, content)
+        if new and new[-1].action == "restore":
+            assert self.working == content
+            self.did(folder=(before, dict(content), {*before, *content}))
+
+    def since(self, known: list) -> list:
+        """The operations that came since, the oldest first."""
+        return list(reversed(self.dataset.operation_log()))[len(known) :]
+
+    def lies_there(self) -> dict[str, Array]:
+        """What the folder holds, read without zarr."""
+        found: dict[str, Array] = {}
+        for path in (self.root / "m").iterdir():
+            units = tuple(np.frombuffer((path / "unit_id/0").read_bytes(), "i8").tolist())
+            name = path.name.removesuffix(".zarr")
+            rows = [np.frombuffer((path / name / f"{i}.0").read_bytes()) for i in range(len(units))]
+            found[name] = units, tuple(float(row[0]) for row in rows)
+        return found
+
     # -- looking ------------------------------------------------------------------------------
 
     @precondition(lambda self: self.checkpoints)
@@ -321,12 +402,7 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def the_folder_is_what_was_saved_or_restored(self) -> None:
-        folders = {path.name.removesuffix(".zarr"): path for path in (self.root / "m").iterdir()}
-        assert set(folders) == set(self.working)
-        for name, (units, values) in self.working.items():
-            rows = [np.frombuffer((folders[name] / name / f"{i}.0").read_bytes()) for i in range(len(units))]
-            assert [row[0] for row in rows] == list(values)
-            assert tuple(np.frombuffer((folders[name] / "unit_id/0").read_bytes(), "i8")) == units
+        assert self.lies_there() == self.working
 
     @staticmethod
     def content(array: object) -> Array:
