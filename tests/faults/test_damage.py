@@ -103,6 +103,7 @@ def named(damage: Damage) -> set[tuple[str, str, str | None]]:
     return found
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("victim", VICTIMS)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_named_and_healed(built: Lab, tmp_path: Path, victim: str, damage: str) -> None:

@@ -21,7 +21,7 @@ def test_nothing_is_lost_by_a_kill(group: str, record_property: Callable[[str, o
     """What was acknowledged is there, what was not is whole or absent; all of it opens, and the command succeeds
     when it is given again. ``MINIAN_VC_KILLS`` says how many kills there are in all groups together.
     """
-    seen = drive("kills", GROUPS[group], share("MINIAN_VC_KILLS", 150, group))
+    seen = drive("kills", GROUPS[group], share("MINIAN_VC_KILLS", 60, group))
     assert not wrong(seen), told(seen)
     killed, acknowledged = (sum(case[what] for case in seen) for what in ("killed", "acknowledged"))
     assert killed > len(seen) * 0.6

@@ -29,13 +29,14 @@ def test_nothing_acknowledged_is_lost_in_a_power_cut(
     """Whatever the disk had not flushed is lost, torn or kept: all that can be seen is whole.
     ``MINIAN_VC_CUTS`` says how many cuts there are in all groups together.
     """
-    seen = drive("cuts", GROUPS[group], share("MINIAN_VC_CUTS", 150, group))
+    seen = drive("cuts", GROUPS[group], share("MINIAN_VC_CUTS", 60, group))
     assert not wrong(seen), told(seen)
     acknowledged = sum(case["acknowledged"] for case in seen)
     assert acknowledged >= len(GROUPS[group])
     record_property("faults", f"power cuts of {group}: {len(seen)} ({acknowledged} when it was done); 0 lost, 0 torn")
 
 
+@pytest.mark.many
 def test_each_flush_is_needed(record_property: Callable[[str, object], None]) -> None:
     """Take one away, and something is lost in a power cut: no flush is there that nothing depends on, and the cuts
     see each that is not there. New flushes are found by themselves.
