@@ -57,10 +57,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     read = ObjectStore.read
 
-    def counting(self: ObjectStore, kind: str, digest: str) -> bytes:
+    def counting(self: ObjectStore, kind: str, digest: str, *more: object) -> bytes:
         if kind == "chunks":
             seen.append(digest)
-        return read(self, kind, digest)
+        return read(self, kind, digest, *more)
 
     monkeypatch.setattr(ObjectStore, "read", counting)
     return seen

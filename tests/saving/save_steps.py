@@ -49,6 +49,8 @@ class Steps:
     def _hook(self, event: str, arguments: tuple) -> None:
         if not self._on or (event == "os.mkdir" and os.path.isdir(arguments[0])):  # noqa: PTH112 (cheap)
             return
+        if "__pycache__" in str(arguments[0]):  # a module that is imported late, compiled for the next time
+            return
         if event in CHANGES or (event == "open" and arguments[2] & WRITES):
             self._step(f"{event} {arguments[0]}")
 
