@@ -168,9 +168,10 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, asked: Asked
     aside: list[Path] = []
     with _Staging(repository.staging) as staging:
         staged = staging.path / "dataset"
-        staged.mkdir()
-        if working.path.is_dir():
-            shutil.copystat(working.path, staged)
+        with durable.storage_errors("make the new folder", staged):
+            staged.mkdir()
+            if working.path.is_dir():
+                shutil.copystat(working.path, staged)
         linked = _link_over(working.path, staged, leave=set(others) - same)
         write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
