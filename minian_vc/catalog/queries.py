@@ -44,7 +44,6 @@ __all__ = [
     "log",
     "moved_since",
     "newest_ever",
-    "next_sequence",
     "parent_of",
     "pruned_at",
     "pruned_since",
@@ -117,12 +116,6 @@ def is_whole(connection: Connection) -> bool:
     told = select(last, commits, func.count(operation.c.dataset_id.distinct())).select_from(operation)
     counts = (select(func.count()).select_from(table).scalar_subquery() for table in (operation, checkpoint, dataset))
     return connection.execute(told).one() == connection.execute(select(*counts)).one()
-
-
-def next_sequence(connection: Connection, uid: str) -> int:
-    """Return the number of a dataset's next checkpoint; numbers of those that are gone are not given again."""
-    numbers = select(func.max(checkpoint.c.sequence)).join(dataset).where(dataset.c.uid == uid)
-    return (connection.scalar(numbers) or 0) + 1
 
 
 def datasets(connection: Connection) -> list[DatasetRow]:

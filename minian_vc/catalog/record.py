@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from minian_vc.catalog import schema
-from minian_vc.catalog.recorded import recorded_operations
+from minian_vc.catalog.recorded import next_sequence, recorded_operations
 from minian_vc.catalog.removal import hide_checkpoint, let_follow
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, canonical_json, digest_of
 from minian_vc.timeline import Timeline
@@ -148,17 +148,9 @@ def _dataset(connection: Connection, operation: Operation) -> int:
 def _checkpoint(connection: Connection, dataset_id: int, checkpoint: Checkpoint) -> int:
     plain = ("parent", "message", "author", "created_at")
     row = {"digest": checkpoint.id, "dataset_id": dataset_id, "provenance": dict(checkpoint.provenance)}
-    row["sequence"] = max(checkpoint.sequence, _next_number(connection, dataset_id))
+    # the one in the document, unless that was recorded where locks do nothing, on a catalog that had lost rows
+    row["sequence"] = max(checkpoint.sequence, next_sequence(connection, checkpoint.dataset))
     return _insert(connection, schema.checkpoint, row | {name: getattr(checkpoint, name) for name in plain})
-
-
-def _next_number(connection: Connection, dataset_id: int) -> int:
-    """Return the least number that a dataset's next checkpoint can have.
-
-    It is the one in its document, unless that was recorded where locks do nothing, on a catalog that had lost rows.
-    """
-    numbers = select(func.max(schema.checkpoint.c.sequence)).where(schema.checkpoint.c.dataset_id == dataset_id)
-    return (connection.scalar(numbers) or 0) + 1
 
 
 def _array_version(connection: Connection, array: ArrayVersion, read_values: ReadCoordinate) -> int:

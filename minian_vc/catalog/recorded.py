@@ -1,13 +1,13 @@
-"""The operations as the catalog has them."""
+"""What the catalog has recorded so far: its operations, and the numbers that are given."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from minian_vc.catalog.schema import checkpoint, dataset, operation
 from minian_vc.model import Operation
 
-__all__ = ["recorded_operations"]
+__all__ = ["next_sequence", "recorded_operations"]
 
 
 def recorded_operations(connection: Connection) -> list[Operation]:
@@ -30,3 +30,9 @@ def recorded_operations(connection: Connection) -> list[Operation]:
         found.append(Operation(previous=previous, dataset=row.uid, group=row.group_sequence, **common))
         previous = row.digest
     return found
+
+
+def next_sequence(connection: Connection, uid: str) -> int:
+    """Return the number of a dataset's next checkpoint; numbers of those that are gone are not given again."""
+    numbers = select(func.max(checkpoint.c.sequence)).join(dataset).where(dataset.c.uid == uid)
+    return (connection.scalar(numbers) or 0) + 1

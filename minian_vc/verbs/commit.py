@@ -14,6 +14,7 @@ from minian_vc import durable, environment, provenance
 from minian_vc.arrays.contents import is_all_nan
 from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
+from minian_vc.catalog.recorded import next_sequence
 from minian_vc.errors import BusyError, DamagedError, InvalidInputError, NotFoundError, StorageError, UnreadableError
 from minian_vc.findings import Finding
 from minian_vc.history import Decoded, History
@@ -267,7 +268,7 @@ class _Attempt:
         checkpoint = Checkpoint(
             dataset=dataset.uid,
             parent=latest,
-            sequence=queries.next_sequence(history.connection, dataset.uid),
+            sequence=next_sequence(history.connection, dataset.uid),
             message=self._message(arrays, parent),
             author=self.repository.author,
             created_at=timestamp(),
