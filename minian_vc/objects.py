@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ __all__ = [
     "KINDS",
     "MISSING",
     "NO_FILE",
+    "REST",
+    "SHARD",
     "Batch",
     "Kind",
     "ObjectStore",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 Kind = Literal["chunks", "manifests", "checkpoints"]
+SHARD, REST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{62}")  # the folder and the name of an object
 KINDS: tuple[Kind, ...] = ("chunks", "manifests", "checkpoints")
 
 IN_MEMORY = 16 << 20  # a file up to this size is hashed first and copied only if new

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,11 @@ from typing import Literal
 from minian_vc import durable
 from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import PREFIX, Checkpoint, parse_document
-from minian_vc.objects import Kind, ObjectStore
+from minian_vc.objects import REST, SHARD, Kind, ObjectStore
 
 __all__ = ["Found", "Garbage", "References", "being_removed", "find_garbage", "remove", "stored"]
 
 REMOVING = "removing-"
-_SHARD, _REST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{62}")
 
 
 class References:
@@ -164,10 +162,10 @@ def being_removed(objects: ObjectStore) -> set[str]:
 def stored(objects: ObjectStore, kind: Kind) -> Iterator[Found]:
     """Yield the objects of a kind that are in the store."""
     for shard in _entries(objects.folder / kind):
-        if not _SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
+        if not SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
             continue
         for entry in _entries(shard.path):
-            if _REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
                 yield Found(Path(entry.path), status.st_size, status.st_mtime_ns)
 

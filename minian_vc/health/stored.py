@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,12 @@ from pathlib import Path
 
 from minian_vc import durable
 from minian_vc.health.so_far import SoFar
-from minian_vc.objects import KINDS, MISSING, NO_FILE, ObjectStore
+from minian_vc.objects import KINDS, MISSING, NO_FILE, REST, SHARD, ObjectStore
 from minian_vc.progress import progress
 
 __all__ = ["Stored", "read_all"]
 
 WORKERS = min(8, 2 * (os.cpu_count() or 1))
-_SHARD, _REST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{62}")
 
 
 @dataclass
@@ -89,7 +87,7 @@ def _read(
 def _shards(objects: ObjectStore) -> Iterator[_Shard]:
     for kind in KINDS:
         for entry in _entries(objects.folder / kind):
-            if _SHARD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            if SHARD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 yield _listed(f"{kind}/{entry.name}", Path(entry.path))
             else:
                 yield _Shard(f"{kind}/{entry.name}", {}, [], [Path(entry.path)])
@@ -103,7 +101,7 @@ def _listed(name: str, folder: Path) -> _Shard:
             found = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        if not _REST.fullmatch(entry.name):
+        if not REST.fullmatch(entry.name):
             shard.foreign.append(path)
         elif stat.S_ISREG(found.st_mode):
             shard.sizes[path] = found.st_size
