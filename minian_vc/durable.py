@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 BLOCK = 4 << 20
+IN_MEMORY = 16 << 20  # a file up to this size is read whole
 FEW_FILES = 4  # up to this, flushing each file is cheaper than flushing the file system
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _AT_FDCWD = -100 if sys.platform == "linux" else -2

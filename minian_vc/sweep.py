@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from minian_vc import durable
 from minian_vc.errors import DamagedError, StorageError
-from minian_vc.model import PREFIX, Checkpoint, parse_document
-from minian_vc.objects import REST, SHARD, Kind, ObjectStore
+from minian_vc.model import Checkpoint, parse_document
+from minian_vc.objects import Found, Kind, ObjectStore, list_shards
 
-__all__ = ["Found", "Garbage", "References", "being_removed", "find_garbage", "remove", "stored"]
+__all__ = ["Garbage", "References", "being_removed", "find_garbage", "remove", "stored"]
 
 REMOVING = "removing-"
 
@@ -62,20 +62,6 @@ class References:
         self.manifests.add(digest)
         self.chunks.update(entry.digest for entry in entries.values() if entry.inline is None)
         return parts
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An object as it lies in the store, and when it was stored or used again (ns since the epoch)."""
-
-    path: Path
-    size: int
-    used_ns: int
-
-    @property
-    def digest(self) -> str:
-        """The digest that its name says."""
-        return PREFIX + self.path.parent.name + self.path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +147,8 @@ def being_removed(objects: ObjectStore) -> set[str]:
 
 def stored(objects: ObjectStore, kind: Kind) -> Iterator[Found]:
     """Yield the objects of a kind that are in the store."""
-    for shard in _entries(objects.folder / kind):
-        if not SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
-            continue
-        for entry in _entries(shard.path):
-            if REST.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                yield Found(Path(entry.path), status.st_size, status.st_mtime_ns)
-
-
-def _entries(folder: Path | str) -> Iterable[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:  # nothing was stored yet
-        return []
+    for shard in list_shards(objects, kind):
+        yield from shard.objects
 
 
 def _is_root(manifest: Path) -> bool:

@@ -87,7 +87,7 @@ def _apply(repository: Repository, remedies: Sequence[Remedy]) -> Iterator[Remed
     with _locked(repository), durable.storage_errors("repair the repository", repository.folder):
         for kind in KINDS:
             mine = [each for each in remedies if OBJECTS.get(each.damage.kind) == kind]
-            with repository.objects.batch() as batch:
+            with Batch(repository.objects) as batch:
                 yield from [each for each in mine if _stage(batch, each)]
                 batch.publish()
             for each in mine:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from minian_vc import durable
 from minian_vc.health.so_far import SoFar
-from minian_vc.objects import KINDS, MISSING, NO_FILE, REST, SHARD, ObjectStore
+from minian_vc.objects import KINDS, MISSING, NO_FILE, Found, ObjectStore, Shard, list_shards
 from minian_vc.progress import progress
 
 __all__ = ["Stored", "read_all"]
@@ -29,20 +29,6 @@ class Stored:
     foreign: list[Path] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    """A folder of objects, and what is in it: objects with their sizes, and what only looks like one."""
-
-    name: str
-    sizes: dict[Path, int]
-    no_files: list[Path]
-    foreign: list[Path]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(self.sizes.values())
-
-
 def read_all(objects: ObjectStore, so_far: SoFar) -> Stored:
     """Read every object and compare it with its digest, and show progress.
 
@@ -55,64 +41,34 @@ def read_all(objects: ObjectStore, so_far: SoFar) -> Stored:
     """
     found = Stored(bad=dict(so_far.bad))
     with durable.storage_errors("look through the objects", objects.folder):
-        total = sum(shard.nbytes for shard in _shards(objects) if not so_far.has(shard.name, len(shard.sizes)))
+        total = sum(shard.nbytes for shard in _shards(objects) if not so_far.has(shard.name, len(shard.objects)))
         with progress("Verifying", total) as advance, ThreadPoolExecutor(WORKERS) as pool, so_far:
             for shard in _shards(objects):
-                found.objects += len(shard.sizes)
+                found.objects += len(shard.objects)
                 found.nbytes += shard.nbytes
                 found.foreign += shard.foreign
                 found.bad |= dict.fromkeys(shard.no_files, NO_FILE)
-                if not so_far.has(shard.name, len(shard.sizes)):
+                if not so_far.has(shard.name, len(shard.objects)):
                     bad = dict(_read(objects, shard, advance, pool))
                     found.bad |= bad
-                    so_far.add(shard.name, len(shard.sizes), bad)
+                    so_far.add(shard.name, len(shard.objects), bad)
     return found
 
 
 def _read(
-    objects: ObjectStore, shard: _Shard, advance: Callable[[int], None], pool: ThreadPoolExecutor
+    objects: ObjectStore, shard: Shard, advance: Callable[[int], None], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Path, str]]:
     """Yield the objects of a folder that are not what their digest says."""
 
-    def examine(path: Path) -> str:
-        problem = objects.examine(path)
-        advance(shard.sizes[path])
+    def examine(found: Found) -> str:
+        problem = objects.examine(found.path)
+        advance(found.size)
         return problem
 
-    for path, problem in zip(shard.sizes, pool.map(examine, shard.sizes), strict=True):
+    for found, problem in zip(shard.objects, pool.map(examine, shard.objects), strict=True):
         if problem not in ("", MISSING):  # removed meanwhile: whoever needs it says so
-            yield path, problem
+            yield found.path, problem
 
 
-def _shards(objects: ObjectStore) -> Iterator[_Shard]:
-    for kind in KINDS:
-        for entry in _entries(objects.folder / kind):
-            if SHARD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                yield _listed(f"{kind}/{entry.name}", Path(entry.path))
-            else:
-                yield _Shard(f"{kind}/{entry.name}", {}, [], [Path(entry.path)])
-
-
-def _listed(name: str, folder: Path) -> _Shard:
-    shard = _Shard(name, {}, [], [])
-    for entry in _entries(folder):
-        path = Path(entry.path)
-        try:
-            found = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        if not REST.fullmatch(entry.name):
-            shard.foreign.append(path)
-        elif stat.S_ISREG(found.st_mode):
-            shard.sizes[path] = found.st_size
-        else:
-            shard.no_files.append(path)
-    return shard
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:  # nothing was stored yet, or nothing is left
-        return []
+def _shards(objects: ObjectStore) -> Iterator[Shard]:
+    return itertools.chain.from_iterable(list_shards(objects, kind) for kind in KINDS)

@@ -10,6 +10,7 @@ from minian_vc.catalog import queries
 from minian_vc.catalog.queries import DatasetRow
 from minian_vc.errors import BusyError, MinianVCError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
+from minian_vc.objects import store_object
 from minian_vc.provenance import gather
 from minian_vc.repository import Repository
 from minian_vc.verbs.commit import RESTORE, Request, commit
@@ -112,7 +113,7 @@ def recorded(repository: Repository, dataset: DatasetRow, asked: Asked, before: 
         yield
         try:
             repository.require_format(3)
-            digest = repository.objects.put("checkpoints", state.to_document())
+            digest = store_object(repository.objects, "checkpoints", state.to_document())
             history.append(action, dataset.path, concerned, before=digest, what=asked.what, undoes=undoes)
         except StorageError as error:
             raise StorageError(

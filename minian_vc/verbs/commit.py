@@ -20,7 +20,7 @@ from minian_vc.findings import Finding
 from minian_vc.history import Decoded, History
 from minian_vc.model import ArrayVersion, Checkpoint, timestamp
 from minian_vc.names import check_tag_name, check_text, near
-from minian_vc.objects import Batch
+from minian_vc.objects import Batch, store_object
 from minian_vc.progress import progress
 from minian_vc.redaction import redact
 from minian_vc.repository import Repository
@@ -147,7 +147,7 @@ class _Attempt:
 
     def run(self) -> Commit:
         objects = self.repository.objects
-        with objects.batch() as chunks, objects.batch() as manifests, self.shown:
+        with Batch(objects) as chunks, Batch(objects) as manifests, self.shown:
             readings = self.working.read(
                 self._choose,
                 lambda *key: self._sink(chunks, *key),
@@ -279,7 +279,7 @@ class _Attempt:
         document = checkpoint.to_document()
         tags = (self.request.tag,) if self.request.tag else ()
         checkpoint = Checkpoint.from_document(document, tags)  # as it will be read ever after
-        self.repository.objects.put("checkpoints", document)
+        store_object(self.repository.objects, "checkpoints", document)
         what = SAVED_FIRST if checkpoint.provenance.get("automatic") == RESTORE else None
         history.append("commit", self.dataset.path, checkpoint, self.request.tag, self.decoded, what=what)
         return Commit(checkpoint, created=True)

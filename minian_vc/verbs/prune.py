@@ -14,9 +14,9 @@ from minian_vc.durable import file_system_now
 from minian_vc.errors import DamagedError, EnvironmentUnfitError, InvalidInputError, NotFoundError, StorageError
 from minian_vc.history import History
 from minian_vc.model import Checkpoint
-from minian_vc.objects import ObjectStore
+from minian_vc.objects import Found, ObjectStore
 from minian_vc.repository import Repository
-from minian_vc.sweep import Found, Garbage, References, being_removed, find_garbage, remove
+from minian_vc.sweep import Garbage, References, being_removed, find_garbage, remove
 from minian_vc.text import size
 from minian_vc.timeline import Timeline
 from minian_vc.verbs.retention import Retention

@@ -15,7 +15,7 @@ from bench_support import KIB, MIB, Side, interleave, ms, parser, table, timed, 
 from numcodecs import Blosc
 
 import minian_vc as mvc
-from minian_vc import objects
+from minian_vc.objects import stored_files
 
 CASES = {  # name: (chunks, bytes of a chunk, compressed)
     "many small": (2000, 16 * KIB, False),
@@ -63,7 +63,7 @@ def sides(dataset: mvc.Dataset) -> list[Side]:
         return measure("plain", lambda: da.from_zarr(str(dataset.path / "Y.zarr"), component="Y"))
 
     def stored() -> dict[str, float]:
-        objects._load_manifest.cache_clear()  # as in a new process
+        stored_files._load_manifest.cache_clear()  # as in a new process
         return measure("stored", lambda: dataset["Y@latest"].data)
 
     return [plain, stored]

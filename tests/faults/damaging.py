@@ -16,7 +16,7 @@ import pytest
 from unit.handmade import write_array, write_units
 
 import minian_vc as mvc
-from minian_vc import objects
+from minian_vc.objects import manifests, stored_files
 from minian_vc.verbs.commit import Request
 
 FRAMES = 48  # a row is 384 bytes: a chunk object, not kept inside the manifest
@@ -60,8 +60,8 @@ def build(root: Path, patch: pytest.MonkeyPatch) -> Lab:
 
     W has a split manifest. All that the latest checkpoints hold still lies in the working folders.
     """
-    patch.setattr(objects, "SPLIT_ABOVE", CHUNKS)
-    patch.setattr(objects, "CUT_BITS", 2)
+    patch.setattr(manifests, "SPLIT_ABOVE", CHUNKS)
+    patch.setattr(manifests, "CUT_BITS", 2)
     root.mkdir()
     mvc.Repository.create(root)
     one, other = root / "m", root / "n"
@@ -122,7 +122,7 @@ def dump(catalog: Path) -> list[str]:
 
 def assert_all_there(lab: Lab) -> None:
     """Every version opens with the right bytes, and the catalog is what it was."""
-    objects._load_manifest.cache_clear()
+    stored_files._load_manifest.cache_clear()
     seen = set()
     for name in ("m", "n"):
         dataset = mvc.open(lab.root / name)

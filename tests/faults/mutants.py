@@ -15,10 +15,10 @@ from unittest.mock import patch
 from minian_vc import durable, swap
 from minian_vc.catalog import Catalog
 from minian_vc.model import digest_of
-from minian_vc.objects import Batch, ObjectStore
+from minian_vc.objects import Batch
 from minian_vc.operations import OperationLog
 from minian_vc.repository import Repository
-from minian_vc.verbs import before_restore, prune, restore, save, write_back
+from minian_vc.verbs import before_restore, commit, prune, restore, save, write_back
 from minian_vc.verbs.commit import Commit
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -117,7 +117,7 @@ def operation_before_document() -> Any:
     later = Later()
     return together(
         later.instead(
-            ObjectStore, "put", lambda _, kind, __: kind == "checkpoints", lambda _, __, content: digest_of(content)
+            commit, "store_object", lambda _, kind, __: kind == "checkpoints", lambda _, __, content: digest_of(content)
         ),
         later.after(OperationLog, "publish"),
     )

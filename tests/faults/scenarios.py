@@ -19,9 +19,9 @@ from sqlalchemy import create_engine
 from unit.handmade import write_array, write_units
 
 import minian_vc as mvc
-from minian_vc import objects
 from minian_vc.catalog.engine import APPLICATION_ID
 from minian_vc.catalog.migrate import migrations_folder
+from minian_vc.objects import manifests
 from minian_vc.verbs.commit import Request
 
 __all__ = ["CATALOG", "DATASET", "SCENARIOS", "Contents", "Past", "Scenario", "contents", "save"]
@@ -302,12 +302,12 @@ def saving(**options: object) -> Callable[[Path], object]:
 @contextlib.contextmanager
 def small_manifests() -> Iterator[None]:
     """Let manifests be split that have few entries, as those of long recordings are."""
-    before = objects.SPLIT_ABOVE, objects.CUT_BITS
-    objects.SPLIT_ABOVE, objects.CUT_BITS = CHUNKS // 2, 2
+    before = manifests.SPLIT_ABOVE, manifests.CUT_BITS
+    manifests.SPLIT_ABOVE, manifests.CUT_BITS = CHUNKS // 2, 2
     try:
         yield
     finally:
-        objects.SPLIT_ABOVE, objects.CUT_BITS = before
+        manifests.SPLIT_ABOVE, manifests.CUT_BITS = before
 
 
 PORTABLE = frozenset({"renameat2", "syncfs"})

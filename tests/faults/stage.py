@@ -22,8 +22,8 @@ from steps import Step, Steps
 
 import minian_vc.dataset
 import minian_vc.verbs.save  # noqa: F401
-from minian_vc import objects
 from minian_vc.catalog import engine
+from minian_vc.objects import stored_files
 
 __all__ = ["Stage", "warm_up"]
 
@@ -88,7 +88,7 @@ def warm_up(work: Path) -> None:
     stage.set()
     stage.scenario.act(stage.root)
     judge(stage.root, stage.expected, acknowledged=True)
-    objects._load_manifest.cache_clear()  # what is gone must be missed
+    stored_files._load_manifest.cache_clear()  # what is gone must be missed
     if "zarr.core.sync" in sys.modules:
         sys.modules["zarr.core.sync"].cleanup_resources()  # zarr 3 has threads of its own
     for thread in set(threading.enumerate()) - {threading.main_thread()}:

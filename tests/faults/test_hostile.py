@@ -33,6 +33,7 @@ from minian_vc.errors import (
     UnreadableError,
 )
 from minian_vc.model import FileEntry, to_document
+from minian_vc.objects import store_object
 from minian_vc.provenance import gather
 from minian_vc.verbs.commit import Request
 from minian_vc.working_folder import WorkingFolder
@@ -319,7 +320,7 @@ def test_a_size_that_is_made_up_allocates_nothing(around: Path) -> None:
     tamper(around / "lab", manifest=put(("entries", "C/0.0"), ["blake3:" + "0" * 64, 10**18]))
     assert use_all(around) == []
     store = mvc.Repository.open(around / "lab").objects
-    digest = store.put("chunks", b"small")
+    digest = store_object(store, "chunks", b"small")
     with store.path("chunks", digest).open("r+b") as file:
         file.truncate(1 << 42)  # with holes
     for entry in (FileEntry(digest, 5), FileEntry(digest, 1 << 30)):
@@ -327,7 +328,7 @@ def test_a_size_that_is_made_up_allocates_nothing(around: Path) -> None:
             store.write_file(entry, around / "lab/file")
         with pytest.raises(DamagedError):
             store.read_file(entry)
-    digest = store.put("manifests", b"a document")
+    digest = store_object(store, "manifests", b"a document")
     with store.path("manifests", digest).open("r+b") as file:
         file.truncate(1 << 42)
     with pytest.raises(DamagedError):
@@ -339,8 +340,10 @@ def test_a_part_that_a_manifest_names_a_million_times_is_read_twice(
 ) -> None:
     """And a list of parts that never ends is too long."""
     store = mvc.Repository.open(around / "lab").objects
-    part = store.put("manifests", to_document("manifest_part", {"entries": {"a": FileEntry.of(b"").to_json()}}))
-    root = store.put("manifests", to_document("manifest", {"entries": {}, "parts": [part] * 1_000_000}))
+    part = store_object(
+        store, "manifests", to_document("manifest_part", {"entries": {"a": FileEntry.of(b"").to_json()}})
+    )
+    root = store_object(store, "manifests", to_document("manifest", {"entries": {}, "parts": [part] * 1_000_000}))
     reads = []
     real = store.read
     monkeypatch.setattr(store, "read", lambda *given: reads.append(given) or real(*given))

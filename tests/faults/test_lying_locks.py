@@ -21,6 +21,7 @@ from minian_vc import durable, operations
 from minian_vc.doctor import locks, probes
 from minian_vc.errors import BusyError, DamagedError
 from minian_vc.model import Operation, digest_of
+from minian_vc.objects import store_object
 from minian_vc.operations import OperationLog
 from minian_vc.verbs.commit import Request
 
@@ -147,7 +148,7 @@ def test_a_log_that_was_written_on_such_a_catalog_can_be_read(history: Path) -> 
     (*_, (last, digest)) = dataset.repository.operations.after(0, None)
     again = replace(dataset.show("latest~1"), message="again")
     document = again.to_document()
-    dataset.repository.objects.put("checkpoints", document)
+    store_object(dataset.repository.objects, "checkpoints", document)
     twin = Operation(5, digest, "commit", again.dataset, "m", digest_of(document), None, last.created_at)
     dataset.repository.operations.publish(twin)
     for _ in ("caught up", "made anew"):

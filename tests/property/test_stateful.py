@@ -21,8 +21,8 @@ from steps import Steps
 from zarr_trees import write_units
 
 import minian_vc as mvc
-from minian_vc import objects
 from minian_vc.errors import AlreadyExistsError, ConflictError, MinianVCError, NotFoundError, UnreadableError
+from minian_vc.objects import stored_files
 from minian_vc.verbs.commit import Request
 
 settings.load_profile("minian_vc")
@@ -68,7 +68,7 @@ def dying(root: Path, step: int) -> Iterator[None]:
 
     with Steps(root, before=die).heard(), contextlib.suppress(Died):
         yield
-    objects._load_manifest.cache_clear()
+    stored_files._load_manifest.cache_clear()
 
 
 class History(RuleBasedStateMachine):
@@ -249,7 +249,7 @@ class History(RuleBasedStateMachine):
             self.knows_all = False
         elif expected:
             self.did(before)
-        objects._load_manifest.cache_clear()  # what is gone must be missed
+        stored_files._load_manifest.cache_clear()  # what is gone must be missed
         for checkpoint, content in self.checkpoints:
             opened = self.dataset.open(checkpoint, return_dict=True)
             assert {name: self.content(array) for name, array in opened.items()} == content

@@ -9,8 +9,8 @@ from conftest import INTERMEDIATE, STAGES, put_stage, tree
 from originals import assert_same, originals
 
 import minian_vc as mvc
-from minian_vc import objects
 from minian_vc.errors import NotFoundError
+from minian_vc.objects import stored_files
 from minian_vc.verbs.commit import Request
 
 TAGGED = (STAGES[0], STAGES[3])
@@ -21,7 +21,7 @@ FINAL = "mouse1/session1/minian"
 @pytest.fixture(autouse=True)
 def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read each manifest from the disk, as a new process would: one that is gone must be missed."""
-    monkeypatch.setattr("minian_vc.objects._load_manifest", objects._load_manifest.__wrapped__)
+    monkeypatch.setattr("minian_vc.objects.stored_files._load_manifest", stored_files._load_manifest.__wrapped__)
 
 
 @pytest.fixture

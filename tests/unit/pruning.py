@@ -13,8 +13,8 @@ import pytest
 from handmade import write_array, write_units
 
 import minian_vc as mvc
-from minian_vc import objects as stored
 from minian_vc.model import Checkpoint
+from minian_vc.objects import stored_files
 from minian_vc.verbs.commit import Request
 
 FRAMES = 64  # a row is 512 bytes: a chunk object, not kept inside the manifest
@@ -25,7 +25,7 @@ AUTOMATIC = {"automatic": "notebook"}
 @pytest.fixture(autouse=True)
 def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read each manifest from the disk, as a new process would: one that is gone must be missed."""
-    monkeypatch.setattr("minian_vc.objects._load_manifest", stored._load_manifest.__wrapped__)
+    monkeypatch.setattr("minian_vc.objects.stored_files._load_manifest", stored_files._load_manifest.__wrapped__)
 
 
 def save(folder: Path, name: str, *rows: float, units: tuple | None = None, animal: str = "m1") -> None:
@@ -135,8 +135,8 @@ def operations(root: Path) -> list[str]:
 
 def split_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let manifests be split that have few entries, as those of long recordings are."""
-    monkeypatch.setattr("minian_vc.objects.SPLIT_ABOVE", CHUNKS // 2)
-    monkeypatch.setattr("minian_vc.objects.CUT_BITS", 2)
+    monkeypatch.setattr("minian_vc.objects.manifests.SPLIT_ABOVE", CHUNKS // 2)
+    monkeypatch.setattr("minian_vc.objects.manifests.CUT_BITS", 2)
 
 
 def write_wide(folder: Path, value: float) -> None:

@@ -22,6 +22,7 @@ import minian_vc as mvc
 from minian_vc.catalog import Catalog, engine, migrate, queries, schema
 from minian_vc.errors import BusyError, DamagedError, EnvironmentUnfitError, MinianVCError, StorageError
 from minian_vc.model import Checkpoint, digest_of
+from minian_vc.objects import store_object
 from minian_vc.operations import OperationLog
 from minian_vc.verbs.commit import Request
 
@@ -437,7 +438,7 @@ def test_a_document_cannot_make_restore_write_outside_the_dataset(lab: Path, fol
     latest = dataset.latest
     arrays = (replace(latest.arrays[0], folder=folder.format(root=lab)), *latest.arrays[1:])
     document = replace(latest, parent=latest.id, sequence=9, arrays=arrays).to_document()
-    dataset.repository.objects.put("checkpoints", document)
+    store_object(dataset.repository.objects, "checkpoints", document)
     bad = replace(latest, parent=latest.id, sequence=9, arrays=arrays, id=digest_of(document))
     with dataset.repository.history() as history:
         history.append("commit", "s1", bad, "bad")

@@ -29,7 +29,7 @@ from pruning import (
 import minian_vc as mvc
 from minian_vc.catalog import Catalog, engine
 from minian_vc.errors import BusyError, DamagedError, StorageError
-from minian_vc.objects import Batch
+from minian_vc.objects import Batch, store_object
 from minian_vc.operations import OperationLog
 from minian_vc.verbs import commit as committing
 from minian_vc.verbs import restore as restoring
@@ -230,7 +230,7 @@ def test_objects_that_cannot_be_listed_stop_a_prune(
         raise PermissionError(13, "Permission denied", str(folder))
 
     with monkeypatch.context() as patch:
-        patch.setattr("minian_vc.sweep.os.scandir", refuse)
+        patch.setattr("minian_vc.objects.listing.os.scandir", refuse)
         with pytest.raises(StorageError):
             dataset.prune(automatic=True, grace_days=0, dry_run=False)
     assert tree(root) == before
@@ -291,7 +291,7 @@ def test_a_commit_that_a_sweep_of_leftovers_overtakes_is_whole(
         kill_after(patch, committing._Attempt, "_array_version", 2)
         with pytest.raises(Killed):
             dataset.record(Request("killed", wait=0))
-    dataset.repository.objects.put("chunks", (root / "m/C.zarr/C/0.0").read_bytes())
+    store_object(dataset.repository.objects, "chunks", (root / "m/C.zarr/C/0.0").read_bytes())
     with monkeypatch.context() as patch:
         done = in_between(patch, mvc.Repository, "history", lambda: prune_as_another(root))
         record(dataset, "overtaken")

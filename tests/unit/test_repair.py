@@ -10,9 +10,10 @@ import pytest
 from pruning import assert_whole, notebook, save, split_small, write_wide
 
 import minian_vc as mvc
-from minian_vc import objects
+from minian_vc import durable
 from minian_vc.errors import StorageError
 from minian_vc.health import repair as repairing
+from minian_vc.objects import ObjectStore, store_object
 from minian_vc.verbs.commit import Request
 
 
@@ -135,7 +136,7 @@ def test_bad_bytes_are_moved_and_never_removed(lab: mvc.Dataset, root: Path) -> 
 
 def test_what_nothing_needs_is_set_aside(lab: mvc.Dataset, root: Path) -> None:
     """Unless documents are damaged: then it is not known what is needed."""
-    left = lab.repository.objects.path("chunks", lab.repository.objects.put("chunks", b"left over" * 99))
+    left = lab.repository.objects.path("chunks", store_object(lab.repository.objects, "chunks", b"left over" * 99))
     spoil(left)
     document = lab.repository.objects.path("manifests", lab.show("begin").array("C").manifest)
     good = document.read_bytes()
@@ -198,13 +199,13 @@ def test_an_error_on_the_way_leaves_what_was_healed(
 # -- commits ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", [objects.IN_MEMORY, 10], ids=["small", "streamed"])
+@pytest.mark.parametrize("limit", [durable.IN_MEMORY, 10], ids=["small", "streamed"])
 def test_a_commit_does_not_reuse_a_rotten_object(
     lab: mvc.Dataset, root: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     """The new checkpoint is whole, and so are the old ones: the bytes were at hand. The bad ones are set aside."""
-    monkeypatch.setattr(objects, "IN_MEMORY", limit)
-    monkeypatch.setattr(objects, "_checked", {})
+    monkeypatch.setattr(durable, "IN_MEMORY", limit)
+    monkeypatch.setattr("minian_vc.objects.store._checked", {})
     victim = chunk(lab, "begin")
     good = spoil(victim)
     save(lab.path, "C", 6, 9)
@@ -219,15 +220,15 @@ def test_an_object_is_read_once_per_process_while_it_stays_as_it_is(
     lab: mvc.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading it again at each commit would cost; a changed time makes it be read again."""
-    monkeypatch.setattr(objects, "_checked", {})
+    monkeypatch.setattr("minian_vc.objects.store._checked", {})
     read: list[Path] = []
-    real = objects.ObjectStore.examine
-    monkeypatch.setattr(objects.ObjectStore, "examine", lambda self, path: read.append(path) or real(self, path))
+    real = ObjectStore.examine
+    monkeypatch.setattr(ObjectStore, "examine", lambda self, path: read.append(path) or real(self, path))
     store = lab.repository.objects
     for _ in range(3):
-        store.put("chunks", chunk(lab, "latest").read_bytes())
+        store_object(store, "chunks", chunk(lab, "latest").read_bytes())
     assert read == [chunk(lab, "latest")]
     spoil(chunk(lab, "latest"))
     with pytest.MonkeyPatch.context():
-        store.put("chunks", (lab.path / "C.zarr/C/0.0").read_bytes())
+        store_object(store, "chunks", (lab.path / "C.zarr/C/0.0").read_bytes())
     assert store.examine(chunk(lab, "latest")) == ""

@@ -18,6 +18,7 @@ from minian_vc.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from minian_vc.objects import store_object
 from minian_vc.verbs import before_restore
 from minian_vc.verbs import commit as committing
 
@@ -228,7 +229,7 @@ def test_an_undone_commit_and_the_state_before_a_restore_have_their_grace(
 
 def test_what_a_stopped_commit_left_waits_too(dataset: mvc.Dataset, days_pass: object) -> None:
     """It may be of a commit under way: objects that nothing explains go when they are older than the grace."""
-    dataset.repository.objects.put("chunks", b"x" * 1000)
+    store_object(dataset.repository.objects, "chunks", b"x" * 1000)
     assert dataset.prune(dry_run=False).freed_objects == 0
     days_pass(7.1)
     assert dataset.prune(dry_run=False).freed_objects == 1
@@ -237,7 +238,7 @@ def test_what_a_stopped_commit_left_waits_too(dataset: mvc.Dataset, days_pass: o
 def test_missing_history_is_not_taken_for_garbage(dataset: mvc.Dataset, root: Path) -> None:
     """Where more than half of the objects were never recorded, nothing is removed unless that is said."""
     for number in range(40):
-        dataset.repository.objects.put("chunks", b"%d" % number * 1000)
+        store_object(dataset.repository.objects, "chunks", b"%d" % number * 1000)
     with pytest.raises(DamagedError, match="history were missing"):
         dataset.prune(grace_days=0, dry_run=False)
     assert dataset.prune(grace_days=0, leftovers=True, dry_run=False).freed_objects == 40

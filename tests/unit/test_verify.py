@@ -23,7 +23,7 @@ from minian_vc.health import so_far
 from minian_vc.health import verify as verifying
 from minian_vc.health.report import Affected, Damage, VerifyReport
 from minian_vc.model import digest_of
-from minian_vc.objects import ObjectStore
+from minian_vc.objects import ObjectStore, store_object
 from minian_vc.verbs.commit import Request
 
 
@@ -113,7 +113,7 @@ def chunks_of(dataset: mvc.Dataset, revision: str) -> set[Path]:
 
 def test_a_bad_object_that_nothing_needs_is_a_warning(lab: mvc.Dataset, root: Path) -> None:
     """A commit could have reused it; foreign names are a note."""
-    path = lab.repository.objects.path("chunks", lab.repository.objects.put("chunks", b"left over" * 99))
+    path = lab.repository.objects.path("chunks", store_object(lab.repository.objects, "chunks", b"left over" * 99))
     spoil(path)
     (path.parent / "notes.txt").write_text("mine")
     report = mvc.verify(root)
