@@ -185,17 +185,8 @@ def _dying(number: int) -> Callable[[Step], None]:
 def recorded(stage: Stage, without: frozenset[str]) -> Recording:
     """Return the events of an act that is not disturbed."""
     stage.set()
-
-    def act(tell: Callable) -> None:
-        recording = Recording(stage.root)
-        steps = Steps(stage.root, after=recording.hear, without=without)
-        stage.act(steps, lambda _: None)
-        tell(recording)
-
-    ended = in_child(act)
-    if ended.error:
-        raise SystemExit(f"{stage.scenario.name}: {ended.error}")
-    return ended.told[0]
+    recording = Recording(stage.root)
+    return stage.undisturbed(Steps(stage.root, after=recording.hear, without=without), recording)
 
 
 def cuts(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:

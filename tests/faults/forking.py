@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+PATIENCE = 300.0  # seconds; a case takes a few
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def in_child(action: Callable[[Callable[[Any], None]], object]) -> Ended:
                 break
             told, error = ([*told, value], error) if kind == "told" else (told, value)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 1:
+        error = f"it did not end within {PATIENCE:.0f} s"
     return Ended(tuple(told), code < 0, error)
 
 
@@ -51,6 +56,7 @@ def _run(action: Callable, writing: int) -> None:
         while content:
             content = content[os.write(writing, content) :]
 
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)  # with code 1
     try:
         action(lambda value: send("told", value))
     except BaseException as error:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import dask.array  # noqa: F401 (all that is heavy before forking, for each child would import it anew)
 import numcodecs  # noqa: F401
@@ -26,6 +27,8 @@ from minian_vc.catalog import engine
 from minian_vc.objects import stored_files
 
 __all__ = ["Stage", "warm_up"]
+
+T = TypeVar("T")
 
 
 class Stage:
@@ -61,6 +64,10 @@ class Stage:
         self.set()
         found: list[Step] = []
         steps = Steps(self.root, found.append, without=self.scenario.without if without is None else without)
+        return self.undisturbed(steps, found)
+
+    def undisturbed(self, steps: Steps, found: T) -> T:
+        """Act in a child with nothing in its way; return ``found`` as it is there at the end."""
 
         def act(tell: Callable) -> None:
             self.act(steps, lambda _: None)

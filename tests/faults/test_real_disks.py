@@ -15,7 +15,8 @@ import pytest
 from cut_images import MKFS
 from driving import HERE, NEEDS_LINUX
 
-pytestmark = NEEDS_LINUX
+pytestmark = [NEEDS_LINUX, pytest.mark.many]  # it mounts: nothing for a suite that anybody may run as root
+ROOM = 2 << 30  # bytes, for the images and their copies
 CUTS = int(os.environ.get("MINIAN_VC_IMAGES", "4"))
 
 
@@ -24,6 +25,8 @@ def memory() -> Iterator[Path]:
     """A folder in memory, where an image is copied in no time."""
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not Path("/dev/shm").is_dir():  # noqa: S108
         pytest.skip("an image can be mounted by root only, and where there are loop devices")
+    if shutil.disk_usage("/dev/shm").free < ROOM:  # noqa: S108
+        pytest.skip("there is not enough memory: on a full disk below it, XFS tries again for ever")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
 

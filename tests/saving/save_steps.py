@@ -47,11 +47,11 @@ class Steps:
             durable.exchange, durable.flush = self._functions
 
     def _hook(self, event: str, arguments: tuple) -> None:
-        if not self._on or (event == "os.mkdir" and os.path.isdir(arguments[0])):  # noqa: PTH112 (cheap)
+        if not self._on or not (event in CHANGES or (event == "open" and arguments[2] & WRITES)):
             return
-        if "__pycache__" in str(arguments[0]):  # a module that is imported late, compiled for the next time
-            return
-        if event in CHANGES or (event == "open" and arguments[2] & WRITES):
+        is_there = event == "os.mkdir" and os.path.isdir(arguments[0])  # noqa: PTH112 (cheap)
+        # a module that is imported late is compiled for the next time
+        if not is_there and "__pycache__" not in str(arguments[0]):
             self._step(f"{event} {arguments[0]}")
 
     def _as_step(self, name: str, function: Callable) -> Callable:
