@@ -65,7 +65,7 @@ def faults(session: nox.Session) -> None:
     """Kill, cut the power, let the disk fail and let eight processes write at once, many times."""
     session.install("-e", ".[test]", *PAIRS["zarr3"])
     env = {name: os.environ.get(name, usual) for name, usual in FAULTS.items()}
-    session.run("pytest", "-n", "2", "-m", "many or not many", *(session.posargs or ["tests/faults"]), env=env)
+    session.run("pytest", "-n", "2", "-m", "many or counted", *(session.posargs or ["tests/faults"]), env=env)
 
 
 @nox.session(python=interpreter("3.12"))

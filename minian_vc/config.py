@@ -49,8 +49,12 @@ class Config:
         DamagedError
             The file is missing or not what :meth:`save` writes.
         """
+        hint = "Make it anew with the usual settings: minian-vc repair; or bring it back from a backup."
         with durable.storage_errors("read the configuration", path):
-            content = durable.read_without_links(path, MAX_SIZE)
+            try:
+                content = durable.read_without_links(path, MAX_SIZE)
+            except FileNotFoundError:
+                raise DamagedError(f"{path} is missing.", hint) from None
         try:
             document: dict[str, Any] = json.loads(content)
             found = document["format"]
@@ -59,12 +63,12 @@ class Config:
                 check_fields("the configuration", {**asdict(cls("")), **settings}, _FIELDS)
                 return cls(**{**settings, "record_without_bytes": tuple(settings["record_without_bytes"])})
         except DamagedError as error:
-            raise DamagedError(f"{path} is damaged: {error.message}", "Restore it from a backup.") from None
+            raise DamagedError(f"{path} is damaged: {error.message}", hint) from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DamagedError(f"{path} is damaged: {error}.", "Restore it from a backup.") from error
+            raise DamagedError(f"{path} is damaged: {error}.", hint) from error
         raise EnvironmentUnfitError(
             f"The repository {path.parent} has format {found}; this minian_vc knows format {FORMAT}.",
-            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+            "Nothing was touched. Install a newer minian_vc.",
         )
 
     def save(self, path: Path, staging: Path) -> None:

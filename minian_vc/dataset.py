@@ -758,7 +758,7 @@ class Dataset:
             )
         name = repository.relative(path)
         above = dataset_above(path)
-        if above is not None:
+        if above is not None and repository.dataset_row(name).latest is None:  # or arrays came to lie above its history
             raise InvalidInputError(
                 f"{path} lies in the dataset {above}: a dataset cannot hold another.",
                 f"Nothing was changed. Give the dataset itself: {above}",

@@ -14,11 +14,11 @@ from minian_vc.catalog.record import CoordinateValues, apply, set_coordinate_val
 from minian_vc.catalog.recorded import recorded_operations
 from minian_vc.errors import DamagedError
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, digest_of, timestamp
-from minian_vc.objects import ObjectStore, StoredFiles
+from minian_vc.objects import ObjectStore, StoredFiles, list_shards
 from minian_vc.operations import OperationLog
 from minian_vc.timeline import Timeline
 
-__all__ = ["Decoded", "History", "open_history", "refuse_unlike_log"]
+__all__ = ["Decoded", "History", "lost_checkpoints", "open_history", "refuse_unlike_log"]
 
 Decoded = dict[str, tuple[str, CoordinateValues]]  # digest of a coordinate's files → digest of its values, values
 
@@ -129,10 +129,32 @@ class History:
 def open_history(catalog: Catalog, operations: OperationLog, objects: ObjectStore) -> Iterator[History]:
     """Open the write transaction, brought up to date with the operation log."""
     with catalog.write() as connection:
-        refuse_unlike_log(connection, operations)
+        operations.refuse_gap(refuse_unlike_log(connection, operations))
         history = History(connection, operations, objects)
         history.catch_up()
         yield history
+
+
+def lost_checkpoints(objects: ObjectStore, named: Collection[str]) -> list[str]:
+    """Return the checkpoints in the store that follow one which no operation names: the log has lost both.
+
+    A commit that died may leave one that no operation names, but it follows one that is named, or none.
+
+    Parameters
+    ----------
+    objects : ObjectStore
+        The store.
+    named : collection of str
+        The ids that operations name.
+    """
+    lost = []
+    for shard in list_shards(objects, "checkpoints"):
+        for found in shard.objects:
+            with contextlib.suppress(DamagedError):
+                if found.digest not in named:
+                    parent = Checkpoint.from_document(objects.read("checkpoints", found.digest)).parent
+                    lost += [found.digest] if parent is not None and parent not in named else []
+    return lost
 
 
 def refuse_unlike_log(connection: Connection, operations: OperationLog) -> int:

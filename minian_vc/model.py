@@ -65,7 +65,7 @@ def parse_document(content: bytes, kind: str) -> dict[str, Any]:
     if isinstance(version, int) and version > DOCUMENT_VERSION:
         raise EnvironmentUnfitError(
             f"A {kind} document has version {version}; this minian_vc reads {DOCUMENT_VERSION}.",
-            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+            "Nothing was touched. Install a newer minian_vc.",
         )
     if version != DOCUMENT_VERSION or not is_canonical:
         raise DamagedError(f"A {kind} document has version {version!r}, or is not written as it should be.")
@@ -296,7 +296,7 @@ class Operation:
         if may.is_text(action) and action not in ACTIONS:
             raise EnvironmentUnfitError(
                 f"An operation is a {action!r}, which this minian_vc does not know.",
-                "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+                "Nothing was touched. Install a newer minian_vc.",
             )
         try:
             body = {f.name: document[f.name] for f in fields(cls) if f.name in document or f.name not in _LATER}

@@ -41,9 +41,7 @@ class OperationLog:
                 content = durable.read_without_links(path, MAX_OPERATION)
             except FileNotFoundError:
                 if self._last() > path.name:
-                    raise DamagedError(
-                        f"The operation {path} is missing.", "Nothing was changed. See: minian-vc verify"
-                    ) from None
+                    raise _missing(path) from None
                 return
             except OSError as error:
                 raise StorageError(f"The operation {path} cannot be read: {error.strerror}.") from error
@@ -55,6 +53,20 @@ class OperationLog:
                 )
             sequence, digest = operation.sequence, digest_of(content)
             yield operation, digest
+
+    def refuse_gap(self, last: int) -> None:
+        """Refuse a log that lacks one of the operations up to a number; only their names are looked at.
+
+        Raises
+        ------
+        DamagedError
+            One is missing.
+        """
+        with durable.storage_errors("read the operation log", self.folder):
+            names = {path.name for path in self.folder.iterdir()} if last else set()
+        missing = next((number for number in range(1, last + 1) if f"{number:08d}" not in names), None)
+        if missing is not None:
+            raise _missing(self.path(missing))
 
     def digest(self, sequence: int) -> str | None:
         """Return the digest of the operation of that number, unread; None if there is none."""
@@ -95,6 +107,12 @@ class OperationLog:
             finally:
                 staged.unlink(missing_ok=True)
         return digest_of(content)
+
+
+def _missing(path: Path) -> DamagedError:
+    return DamagedError(
+        f"The operation {path} is missing.", "Nothing was changed. See what can be mended: minian-vc repair"
+    )
 
 
 def _move_exclusively(staged: Path, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,16 +19,16 @@ from minian_vc.catalog.queries import DatasetRow
 from minian_vc.config import Config
 from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset
 from minian_vc.environment import user_and_host
-from minian_vc.errors import InvalidInputError, NotFoundError
+from minian_vc.errors import DamagedError, InvalidInputError, NotFoundError
 from minian_vc.fields import is_path
-from minian_vc.history import History, open_history, refuse_unlike_log
+from minian_vc.history import History, lost_checkpoints, open_history, refuse_unlike_log
 from minian_vc.looks import history as looks
 from minian_vc.model import PREFIX, Checkpoint, digest_of
 from minian_vc.objects import ObjectStore, StoredFiles
 from minian_vc.operations import OperationLog
 from minian_vc.redaction import redact
 from minian_vc.swap import recover
-from minian_vc.text import short
+from minian_vc.text import number, short
 from minian_vc.working_folder import WorkingFolder
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Repository:
             The catalog is damaged, or is not what the operation log amounts to.
         """
         root = Path(root).resolve()
-        if not (root / FOLDER / "config.json").is_file():
+        if not _has_repository(root):
             raise NotFoundError(f"There is no repository in {root}.", f"Make one: minian-vc init {root}")
         repository = cls(root)
         _ = repository.config  # refuses a newer format before anything is touched
@@ -106,6 +106,8 @@ class Repository:
         if repository.operations.path(last + 1).exists():
             with repository.history():
                 pass  # catches up
+        elif not last:
+            repository.refuse_lost_log(())
         return repository
 
     @classmethod
@@ -119,7 +121,7 @@ class Repository:
         """
         start = Path(start).resolve()
         for folder in (start, *start.parents):
-            if (folder / FOLDER / "config.json").is_file():
+            if _has_repository(folder):
                 return cls.open(folder)
         raise NotFoundError(
             f"There is no repository at or above {start}.",
@@ -146,7 +148,8 @@ class Repository:
                 f"{inside} is a dataset: MiniAn would take a repository in it for an array.",
                 f"Nothing was made. Use the folder above: minian-vc init {inside.parent}",
             )
-        if not (root / FOLDER / "config.json").is_file():
+        if not _has_repository(root):
+            cls._refuse_to_hide_history(root)
             folder = root / FOLDER
             with durable.storage_errors("make the repository", folder):
                 for name in ("objects", "operations", "staging", "working"):
@@ -156,6 +159,18 @@ class Repository:
             Config(repository=identity).save(folder / "config.json", folder / "staging")
             reserve.hold(folder)
         return cls.open(root)
+
+    @classmethod
+    def _refuse_to_hide_history(cls, root: Path) -> None:
+        """Refuse a place below a repository which has history there: a new one would take its place."""
+        outer = next(filter(_has_repository, root.parents), root)
+        for dataset in cls.open(outer).datasets() if outer != root else ():
+            path = outer / dataset.path
+            if root == path or root in path.parents:
+                raise InvalidInputError(
+                    f"The repository in {outer} has the history of {dataset.path}, which a new one would hide.",
+                    "Nothing was made. Use that one.",
+                )
 
     # -- datasets ------------------------------------------------------------------------------
 
@@ -237,6 +252,22 @@ class Repository:
         """Open the one write transaction over history."""
         with open_history(self.catalog, self.operations, self.objects) as history:
             yield history
+
+    def refuse_lost_log(self, named: Collection[str]) -> None:
+        """Refuse to go on where there are checkpoints that the operation log must have named.
+
+        Raises
+        ------
+        DamagedError
+            There are.
+        """
+        lost = lost_checkpoints(self.objects, named)
+        if lost:
+            raise DamagedError(
+                f"The operation log {self.operations.folder} has lost operations: {number(len(lost), 'checkpoint')} in "
+                f"{self.objects.folder} follow others that it does not name.",
+                "Nothing was changed, and all that was recorded is still stored. Bring that folder back from a backup.",
+            )
 
     def checkpoint(self, checkpoint_id: str, tags: tuple[str, ...] = ()) -> Checkpoint:
         """Read a checkpoint from its document, whose digest is checked."""
@@ -321,6 +352,12 @@ class Repository:
         if self.config.author:
             return redact(self.config.author)
         return "@".join(user_and_host())
+
+
+def _has_repository(root: Path) -> bool:
+    """Tell whether a folder has a repository; one that has history and no settings is damaged, and not made anew."""
+    folder = root / FOLDER
+    return (folder / "config.json").is_file() or any((folder / "operations").glob("*"))
 
 
 def pruned_error(checkpoint_id: str, pruned_at: str) -> NotFoundError:

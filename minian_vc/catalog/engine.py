@@ -16,11 +16,16 @@ from minian_vc.catalog.backup import keep_copy
 from minian_vc.catalog.migrate import HEAD, is_known, upgrade
 from minian_vc.catalog.writer import noted, told
 from minian_vc.errors import BusyError, DamagedError, EnvironmentUnfitError, MinianVCError, StorageError
+from minian_vc.interrupts import put_off
 
 __all__ = ["Catalog"]
 
 APPLICATION_ID = 0x6D766331  # "mvc1"
 BUSY_SECONDS = 30.0
+FAILED = {  # what SQLite says, and what to do then
+    "full": "Free some space; a prune can do that even now: minian-vc prune",
+    "readonly": "The disk is read-only, or you may not write there; what is recorded can be read all the same.",
+}
 
 
 class Catalog:
@@ -82,6 +87,8 @@ class Catalog:
     def write(self) -> Iterator[Connection]:
         """Open the one write transaction that can be open; it commits when the block ends.
 
+        Ctrl-C takes effect after that.
+
         Raises
         ------
         BusyError
@@ -89,6 +96,7 @@ class Catalog:
             the transaction was to commit.
         """
         with contextlib.ExitStack() as to_the_end, self._transaction("BEGIN IMMEDIATE") as connection:
+            to_the_end.enter_context(put_off())
             to_the_end.enter_context(noted(self.path.parent))
             yield connection
 
@@ -120,7 +128,7 @@ def _state(connection: Connection, path: Path) -> str | None:
     if not is_known(str(revision)):
         raise EnvironmentUnfitError(
             f"The catalog {path} has schema {revision}, which is newer than this minian_vc knows ({HEAD}).",
-            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+            "Nothing was touched. Install a newer minian_vc.",
         )
     return str(revision)
 
@@ -158,7 +166,8 @@ def _explained(error: DatabaseError, path: Path, *, holds_lock: bool) -> MinianV
             f"The catalog {path} is damaged: {text}.", "It is made anew from the history: minian-vc rebuild"
         )
     if "locked" not in text and "busy" not in text:
-        return StorageError(f"The catalog {path} cannot be used: {text}.", "Nothing was recorded.")
+        hints = [hint for words, hint in FAILED.items() if words in text]
+        return StorageError(f"The catalog {path} cannot be used: {text}.", " ".join(["Nothing was recorded.", *hints]))
     if holds_lock:  # then a reader does not let the transaction commit
         return BusyError(
             f"Another process is reading the catalog {path} and does not let go of it.",

@@ -16,6 +16,7 @@ from minian_vc.looks.changes import fields_text, units_text
 from minian_vc.looks.checkpoint import COLUMNS, array_rows
 from minian_vc.model import PREFIX, ArrayVersion
 from minian_vc.text import as_runs, in_brackets, short
+from minian_vc.text import number as counted
 from minian_vc.units import UnitsEntry
 
 __all__ = ["COMMANDS"]
@@ -36,7 +37,7 @@ def status(dataset: str | None, json_: bool) -> None:
     known = f"{latest.short_id}{in_brackets(latest.tags)}" if latest else "none"
     click.echo(f"{found.name}: latest checkpoint {known}")
     if not changed:
-        click.echo(f"Nothing changed; {len(states)} arrays." if states else "There are no arrays.")
+        click.echo(f"Nothing changed; {counted(len(states), 'array')}." if states else "There are no arrays.")
         return
     print_table(("state", "array"), [(s.state, s.name) for s in changed])
     for s in changed:
@@ -175,7 +176,7 @@ def diff(old: str, new: str | None, dataset: str | None, exit_code: bool, json_:
         print_table(("state", "array", "changed", "units"), rows)
         click.echo(f"Unchanged: {len(changes) - len(differing)}.")
     else:
-        click.echo(f"No differences; {len(changes)} arrays.")
+        click.echo(f"No differences; {counted(len(changes), 'array')}.")
     if changes.params and not json_:
         click.echo()
         print_table(("param", "old", "new"), provenance.param_rows(changes.params))

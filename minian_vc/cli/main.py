@@ -16,6 +16,9 @@ from minian_vc.version import __version__
 
 __all__ = ["cli", "main"]
 
+ABORTED = "Aborted; nothing was changed."
+INTERRUPTED = "Interrupted. Nothing is half done, and what was recorded before is there: minian-vc log --operations"
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="minian-vc")
@@ -49,8 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         result = cli.main(given, prog_name="minian-vc", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Aborted; nothing was changed.", err=True)
+    except click.exceptions.Abort as abort:  # by Ctrl-C, or by an answer
+        click.echo(INTERRUPTED if isinstance(abort.__cause__, KeyboardInterrupt) else ABORTED, err=True)
         sys.exit(3)
     except click.ClickException as error:
         error.show()

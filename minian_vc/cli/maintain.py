@@ -94,7 +94,8 @@ def undo(dataset: str | None, redo: bool, operation: int | None, json_: bool) ->
         for each in done.operations
     ]
     restored = done.restored and {"arrays": done.restored.arrays, "removed": done.restored.removed}
-    print_json({"dataset": found.name, "redo": redo, "operations": operations, "restored": restored})
+    body = {"redo": redo, "operations": operations, "passed_over": list(done.passed_over), "restored": restored}
+    print_json({"dataset": found.name, **body})
 
 
 COMMANDS = (prune, undo)

@@ -64,6 +64,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         highlight=False,
         emoji=False,
         soft_wrap=False,
+        force_jupyter=False,  # it would display a table of its own
     )
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:

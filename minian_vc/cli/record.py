@@ -21,7 +21,7 @@ from minian_vc.cli.targets import (
 from minian_vc.dataset_folders import datasets_below
 from minian_vc.errors import InvalidInputError
 from minian_vc.repository import Repository
-from minian_vc.text import in_brackets, read_value
+from minian_vc.text import in_brackets, number, read_value
 from minian_vc.verbs.commit import Request
 
 __all__ = ["COMMANDS"]
@@ -100,13 +100,15 @@ def commit(
     called = f"{checkpoint.short_id}{in_brackets(checkpoint.tags)}"
     if done.created:
         click.echo(
-            f"Checkpoint {called} of {found.name}: {len(checkpoint.arrays)} arrays, "
+            f"Checkpoint {called} of {found.name}: {number(len(checkpoint.arrays), 'array')}, "
             f"{size(done.stored_bytes)} stored, {size(done.reused_bytes)} reused."
         )
         if done.grade not in (None, "aligned"):
             click.echo(f"Its arrays are {done.grade}: minian-vc check @{checkpoint.short_id}")
     else:
         click.echo(f"Nothing changed since checkpoint {called} of {found.name}.")
+        if given or (message and message != checkpoint.message):
+            click.echo("It has the message and the parameters that it had: a new message or --param was not recorded.")
 
 
 def _announce(cost: int, free: int) -> None:

@@ -57,7 +57,7 @@ def find_dataset(path: str | None) -> Dataset:
     if (called_with := _called_with()) is not None:
         return called_with
     repository = Repository.find(here)
-    known = {row.path for row in repository.datasets()}
+    known = _known(repository)
     for folder in (here, *here.parents):
         if folder == repository.root:
             break
@@ -89,11 +89,17 @@ def _called_with() -> Dataset | None:
     return context.find_object(Dataset) if context is not None else None
 
 
+def _known(repository: Repository) -> set[str]:
+    """Return the paths of datasets with history, but for those where all is undone and no array lies."""
+    rows, root = repository.datasets(), repository.root
+    return {row.path for row in rows if row.latest or (root / row.path).is_file() or is_dataset(root / row.path)}
+
+
 def _by_known_path(here: Path, path: str) -> Dataset | None:
     """Return the dataset that the catalog knows by this path below the repository's root."""
     try:
         repository = Repository.find(here)
     except NotFoundError:
         return None
-    known = {row.path for row in repository.datasets()}
+    known = _known(repository)
     return Dataset(repository, path) if path in known else None

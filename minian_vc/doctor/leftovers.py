@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from minian_vc import swap
+from minian_vc.dataset_folders import datasets_below, is_dataset
 from minian_vc.doctor.history import open_it
 from minian_vc.doctor.probes import PROBE
 from minian_vc.findings import Finding
@@ -118,8 +119,18 @@ def in_dataset(dataset: Path) -> Iterator[Finding]:
         elif _UUID.fullmatch(folder.name):
             message += ": an array is being rechunked, or that was stopped."
             yield Finding("rechunker-folder", "warning", message, fix=f"If no save is running: rm -r {here}")
+        elif not folder.name.endswith(".zarr") and (inner := next(datasets_below(folder), None)) is not None:
+            yield from _above(dataset, inner)
         elif not folder.name.endswith(".zarr") and not _is_array(folder):
             yield Finding("foreign-folder", "warning", f"{message}: it holds no zarr array.", fix=move)
+
+
+def _above(dataset: Path, inner: Path) -> Iterator[Finding]:
+    """Yield that arrays lie above a dataset; where they were taken away again, nothing is wrong."""
+    if is_dataset(dataset):
+        message = f"Arrays lie in {dataset}, above the dataset {inner}: MiniAn would take that for one of them."
+        fix = "Move what came there by mistake elsewhere: those .zarr folders, or that dataset."
+        yield Finding("array-above-dataset", "warning", message, fix=fix)
 
 
 def _is_array(folder: Path) -> bool:

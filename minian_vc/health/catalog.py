@@ -102,7 +102,7 @@ class CatalogCopy:
                     if _schema(connection) != self._schema_anew():
                         raise EnvironmentUnfitError(
                             f"The catalog has schema {found}, which is newer than this minian_vc knows ({HEAD}).",
-                            "Nothing was touched. Install a newer minian_vc: pip install -U minian_vc",
+                            "Nothing was touched. Install a newer minian_vc.",
                         )
                     found = f"it says that its schema is {found}, but that is {HEAD}"
             except sqlite3.Error as error:

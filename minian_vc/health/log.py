@@ -31,6 +31,11 @@ class ReadLog:
     last: int
 
     @property
+    def named(self) -> set[str]:
+        """The checkpoints and states that operations name."""
+        return {id_ for each in self.operations for id_ in (each.checkpoint, each.before) if id_}
+
+    @property
     def paths(self) -> dict[str, list[str]]:
         """The paths where each dataset lay, by its id, the newest first."""
         found: dict[str, dict[str, None]] = {}

@@ -115,10 +115,11 @@ def _refuse_damaged_log(repository: Repository) -> None:
     with copied(repository, quick=True) as copy:
         log = read_log(repository.operations, copy.operations())
     if log.damage:
-        raise DamagedError(
-            f"The operation log is damaged: {log.damage[0]}.",
-            "The catalog is as it was, and may know what is lost there. Heal that first: minian-vc repair",
-        )
+        knows = "The catalog is as it was, and may know what is lost there. Heal that first: minian-vc repair"
+        lost = f"Nothing was changed. Bring that back from a backup, or all of {repository.operations.folder}."
+        hint = knows if repository.catalog.path.exists() else lost
+        raise DamagedError(f"The operation log is damaged: {log.damage[0]}.", hint)
+    repository.refuse_lost_log(log.named)
 
 
 def _keep(live: Path) -> Path | None:

@@ -99,10 +99,12 @@ def _from_arrays(places: Places, damage: list[Damage]) -> Iterator[Remedy]:
 
 
 def _by_making(left: list[Damage], damage: Sequence[Damage], found: Mapping[Path, Remedy]) -> Iterator[Remedy]:
-    """Yield the catalog, if all documents are whole or can be; and what nobody needs, which is only set aside."""
+    """Yield the configuration; the catalog, if all documents are whole or can be; and what is only set aside."""
     documents = [each for each in damage if each.kind in ("operation", "checkpoint") and each.path not in found]
     for each in left:
-        if each.kind == "catalog" and not documents:
+        if each.kind == "config":
+            yield Remedy(each, "made anew, with the usual settings: set yours again (minian-vc config)")
+        elif each.kind == "catalog" and not documents:
             yield Remedy(each, "made anew from the history")
         elif each.needed_by == "nothing":
             yield Remedy(each, "nothing needs it: set aside")

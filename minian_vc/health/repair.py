@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from minian_vc import durable
+from minian_vc.config import FORMAT, Config
 from minian_vc.errors import DamagedError, StorageError
 from minian_vc.health.rebuild import rebuild_repository
 from minian_vc.health.remedies import OBJECTS, Remedy, find_remedies
 from minian_vc.health.repaired import Healed, Repaired
 from minian_vc.health.report import VerifyReport
 from minian_vc.health.stored import Stored
-from minian_vc.health.verify import look, repository_at, verify_repository
+from minian_vc.health.verify import check_config, look, repository_at, verify_repository
 from minian_vc.model import digest_of
 from minian_vc.objects import KINDS, MAX_DOCUMENT, Batch
 from minian_vc.repository import Repository
@@ -70,7 +71,6 @@ def repair(path: str | os.PathLike[str] = ".", *, quick: bool = False, dry_run: 
 def _heal_all(repository: Repository, report: VerifyReport) -> Repaired:
     """Heal again and again, for behind a missing document others may be missing."""
     healed: dict[Path, Healed] = {}
-    config = tuple(each for each in report.damage if each.kind == "config")
     stored = Stored(bad={each.path: each.problem for each in report.damage if each.kind in OBJECTS})
     damage = report.damage
     while remedies := [each for each in find_remedies(repository, damage) if each.damage.path not in healed]:
@@ -78,12 +78,18 @@ def _heal_all(repository: Repository, report: VerifyReport) -> Repaired:
         if not done:
             break
         healed |= {remedy.damage.path: Healed(remedy.damage, remedy.source) for remedy in done}
-        damage = look(repository, stored, config, quick=report.quick, compare=True).damage
+        damage = look(repository, stored, check_config(repository), quick=report.quick, compare=True).damage
     return Repaired(report.repository, tuple(healed.values()), damage, dry_run=False)
 
 
 def _apply(repository: Repository, remedies: Sequence[Remedy]) -> Iterator[Remedy]:
     """Apply remedies in the order in which things refer to each other; yield those that were there when needed."""
+    for each in remedies:
+        if each.damage.kind == "config":
+            _move_away(repository, each.damage.path, "config")
+            identity = os.urandom(8).hex()
+            Config(repository=identity, format=FORMAT).save(each.damage.path, repository.staging)
+            yield each
     with _locked(repository), durable.storage_errors("repair the repository", repository.folder):
         for kind in KINDS:
             mine = [each for each in remedies if OBJECTS.get(each.damage.kind) == kind]
@@ -134,13 +140,18 @@ def _opened(path: Path) -> Iterator[int]:
 
 def _replace(repository: Repository, path: Path, content: bytes) -> None:
     """Put an operation in its place; what lies there is moved into the quarantine."""
+    _move_away(repository, path, "operations")
+    path.parent.mkdir(exist_ok=True)
+    durable.write_durably(path, content, repository.staging)
+
+
+def _move_away(repository: Repository, path: Path, folder: str) -> None:
+    """Move what lies there, if anything does, into a folder of the quarantine."""
     if os.path.lexists(path):
-        place = repository.objects.quarantine / "operations" / f"{path.name}-{os.urandom(4).hex()}"
+        place = repository.objects.quarantine / folder / f"{path.name}-{os.urandom(4).hex()}"
         place.parent.mkdir(parents=True, exist_ok=True)
         path.rename(place)
         durable.flush((), (place.parent, repository.objects.quarantine, repository.folder, path.parent))
-    path.parent.mkdir(exist_ok=True)
-    durable.write_durably(path, content, repository.staging)
 
 
 @contextlib.contextmanager

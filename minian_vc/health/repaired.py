@@ -65,11 +65,16 @@ class Repaired:
             return
         can = "can be" if self.dry_run else "was" if len(self.healed) == 1 else "were"
         yield f"{self.repository}: {number(len(self.healed), 'thing')} {can} healed, {len(self.remaining)} cannot be."
-        yield from (f"  healed   {each}" for each in self.healed)
+        yield from (f"  {'can be  ' if self.dry_run else 'healed  '} {each}" for each in self.healed)
         yield from told(self.remaining)
         if self.affected:
             yield "Versions that stay damaged:"
             yield from (f"  {each}" for each in self.affected)
+        if any(each.serious for each in self.remaining):
+            yield (
+                "What cannot be healed comes back only from a backup of those files. All other versions can be used "
+                "and new ones recorded; a prune is refused until then."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``minian-vc repair --json`` prints."""

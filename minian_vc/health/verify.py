@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from minian_vc.config import Config
@@ -13,9 +14,11 @@ from minian_vc.health.report import Damage, VerifyReport
 from minian_vc.health.so_far import SoFar
 from minian_vc.health.stored import Stored, read_all
 from minian_vc.health.versions import Versions
+from minian_vc.history import lost_checkpoints
 from minian_vc.repository import FOLDER, Repository
+from minian_vc.text import number
 
-__all__ = ["look", "repository_at", "verify", "verify_repository"]
+__all__ = ["check_config", "look", "repository_at", "verify", "verify_repository"]
 
 TRIES = 5
 NAMED = 5  # of the files that are no objects
@@ -74,7 +77,7 @@ def repository_at(path: str | os.PathLike[str]) -> Repository:
 
 def verify_repository(repository: Repository, *, quick: bool = False, restart: bool = False) -> VerifyReport:
     """Verify a repository; see :func:`verify`."""
-    damage = _config(repository)
+    damage = check_config(repository)
     so_far = SoFar(repository.folder / "verify.json", restart=restart)
     stored = Stored() if quick else read_all(repository.objects, so_far)
     report = look(repository, stored, damage, quick=quick)
@@ -107,7 +110,7 @@ def look(
         with copied(repository, quick=quick) as copy:
             log = read_log(repository.operations, copy.operations())
             versions = Versions(repository.objects, log, bad)
-            found = [*damage, *versions.damage()]
+            found = [*damage, *versions.damage(), *_lost(repository, log.named)]
             problem, notes = _catalog(copy, log.last if compare else None, found)
         found += [Damage("catalog", repository.catalog.path, problem)] if problem else []
         if not found or not repository.operations.path(log.last + 1).exists():
@@ -123,13 +126,23 @@ def look(
     )
 
 
-def _config(repository: Repository) -> tuple[Damage, ...]:
+def _lost(repository: Repository, named: Collection[str]) -> Iterator[Damage]:
+    lost = lost_checkpoints(repository.objects, named)
+    if lost:
+        problem = f"operations are missing: {number(len(lost), 'checkpoint')} follow others that none names"
+        yield Damage("operation", repository.operations.folder, problem)
+
+
+def check_config(repository: Repository) -> tuple[Damage, ...]:
+    """Return what is wrong with the configuration."""
     path = repository.folder / "config.json"
     try:
         Config.load(path)
     except (DamagedError, StorageError, RecursionError) as error:
         problem = error.message if isinstance(error, MinianVCError) else str(error)
-        return (Damage("config", path, "missing" if not path.exists() else problem),)
+        return (
+            Damage("config", path, "missing" if not path.exists() else problem.removeprefix(f"{path} is damaged: ")),
+        )
     return ()
 
 

@@ -102,12 +102,22 @@ def group() -> None:
 @click.option("--array", help="Those that recorded a new version of this array.")
 @click.option("--manual", is_flag=True, help="Leave out automatic checkpoints.")
 @click.option("--param", "params", multiple=True, metavar="K[=V]", help="Those with this parameter.")
+@click.option("--operations", is_flag=True, help="What was done instead: commits, tags, restores, prunes and undos.")
 @dataset_option
 @click.pass_obj
 def log(
-    magics: Magics, number: int | None, array: str | None, manual: bool, params: tuple[str, ...], dataset: str | None
+    magics: Magics,
+    number: int | None,
+    array: str | None,
+    manual: bool,
+    params: tuple[str, ...],
+    operations: bool,
+    dataset: str | None,
 ) -> pd.DataFrame:
     """The checkpoints, newest first, as a DataFrame."""
+    if operations:
+        done = magics.dataset(dataset).operations(number)
+        return done.assign(checkpoint=done["checkpoint"].map(short), created_at=done["created_at"].dt.floor("s"))
     found = magics.dataset(dataset).log(number, array, manual=manual, params=wanted(params))
     found["id"] = found["id"].map(short)
     found["created_at"] = found["created_at"].dt.floor("s")

@@ -24,6 +24,7 @@ from minian_vc.objects import Batch, store_object
 from minian_vc.progress import progress
 from minian_vc.redaction import redact
 from minian_vc.repository import Repository
+from minian_vc.text import number
 from minian_vc.timeline import SAVED_FIRST
 from minian_vc.verbs.check import audit_versions
 from minian_vc.verbs.describe import describe_array
@@ -347,7 +348,7 @@ def _all_nan(names: Sequence[str]) -> Finding:
 def _warnings(done: Commit, read: Mapping[str, ArrayVersion]) -> tuple[str, ...]:
     """Return what is wrong with what was just recorded: missing chunks, and what check found."""
     missing = [
-        f"{array.name} lacks {array.missing_chunks} chunks; they read as NaN, or as whatever is in memory."
+        f"{array.name} lacks {number(array.missing_chunks, 'chunk')}: it reads as NaN there, or as anything."
         for array in read.values()
         if array.missing_chunks
     ]

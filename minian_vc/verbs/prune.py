@@ -53,10 +53,12 @@ class Pruned:
             told.append(f"{count} checkpoint{'' if count == 1 else 's'} {would}pruned.")
         told.append(f"{size(self.freed_bytes)} {would}freed now.")
         if self.waiting_bytes:
-            told.append(
-                f"{size(self.waiting_bytes)} stay for {self.grace_days:g} days, so that it can be undone; "
-                "a prune after that frees them."
+            why = (
+                f"for {self.grace_days:g} days, so that it can be undone; a prune after that frees them"
+                if self.grace_days
+                else "for now: an undo in another dataset may need them"
             )
+            told.append(f"{size(self.waiting_bytes)} stay {why}.")
         return " ".join(told)
 
 
@@ -147,6 +149,7 @@ class _Garbage:
     def __init__(self, repository: Repository, dataset: DatasetRow, dropped: set[str], grace: float) -> None:
         self._repository = repository
         timeline = Timeline.of(operation for operation, _ in repository.operations.after(0, None))
+        repository.refuse_lost_log({*timeline.live, *timeline.dropped, *timeline.states})
         now = _now(repository, timeline.time if grace else "")
         needed, spared, self._known = (References(repository.objects) for _ in range(3))
         for checkpoint_id in timeline.live:

@@ -76,7 +76,7 @@ def _said(outcome: Outcome, input_nbytes: int) -> str:
         return f"raises {outcome.error}: {'; '.join(outcome.why)}"
     if outcome.status == "unknown":
         return f"unknown: {'; '.join(outcome.why)}"
-    padded = [name for name, array in outcome.arrays.items() if array.padded]
+    padded = sorted(name for name, array in outcome.arrays.items() if array.padded)
     total = sum(array.nbytes for array in outcome.arrays.values())
     dtypes = Counter(array.dtype for array in outcome.arrays.values())
     if not padded:

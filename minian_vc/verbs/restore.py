@@ -11,13 +11,14 @@ from typing import Self
 
 from minian_vc import durable
 from minian_vc.catalog.queries import DatasetRow
-from minian_vc.dataset_folders import dataset_above, is_dataset
+from minian_vc.dataset_folders import dataset_above, datasets_below, is_dataset
 from minian_vc.errors import (
     AlreadyExistsError,
     InvalidInputError,
     NotFoundError,
     StorageError,
 )
+from minian_vc.interrupts import put_off
 from minian_vc.model import ArrayVersion, Checkpoint
 from minian_vc.names import check_array_name, collisions
 from minian_vc.repository import Repository
@@ -134,14 +135,15 @@ def restore_arrays(
         write_arrays(repository, folders, staging.path, as_name)
         staged = {folder: list_files(staging.path / folder) for folder in folders}
         before = save_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
-        with recorded(repository, dataset, asked, before):
-            old = {
-                folder: staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
-                for folder in folders
-            }
-        aside = [path for folder in folders for path in _let_go(repository, working, old[folder], folder)]
-        for folder, array in folders.items() if as_name is None else ():
-            _remember(working, folder, array, staged[folder])
+        with put_off():
+            with recorded(repository, dataset, asked, before):
+                old = {
+                    folder: staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
+                    for folder in folders
+                }
+            aside = [path for folder in folders for path in _let_go(repository, working, old[folder], folder)]
+            for folder, array in folders.items() if as_name is None else ():
+                _remember(working, folder, array, staged[folder])
     return Restored(tuple(map(stem, folders)), working.path, saved_as=before.saved_as, aside=tuple(aside))
 
 
@@ -175,10 +177,11 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, asked: Asked
         linked = _link_over(working.path, staged, leave=set(others) - same)
         write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
-        with recorded(repository, dataset, asked, before):
-            old = staging.put_in_place(staged, working.path, repository.staging)
-        if old is not None:
-            aside = _sort_out(repository, working, old, linked)
+        with put_off():
+            with recorded(repository, dataset, asked, before):
+                old = staging.put_in_place(staged, working.path, repository.staging)
+            if old is not None:
+                aside = _sort_out(repository, working, old, linked)
     for folder in sorted(set(wanted) - same):
         _remember(working, folder, wanted[folder], written[folder])
     for folder in same:
@@ -213,6 +216,12 @@ def restore_to(
     """
     target = target.resolve()
     above = repository.folder if repository.folder in target.parents else dataset_above(target)
+    below = None if is_dataset(target) else next(datasets_below(target), None)
+    if below is not None:
+        raise InvalidInputError(
+            f"{target} holds the dataset {below}: arrays above it would make that part of another.",
+            "Nothing was written. Choose a folder elsewhere.",
+        )
     if above is not None or target in (repository.folder, repository.root / dataset.path):
         what = f"lies in {above}" if above else "is the dataset itself, or the repository's own folder"
         raise InvalidInputError(f"{target} {what}.", "Nothing was written. Choose a folder elsewhere.")

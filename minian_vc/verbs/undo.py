@@ -36,16 +36,22 @@ class LoggedOperation:
 class Undone:
     """What was taken back (or, with ``redo``, brought back): the operations of one command.
 
-    ``restored`` says what became of the working folder, where that was changed.
+    ``restored`` says what became of the working folder, where that was changed; ``passed_over`` which newer operations
+    were left alone, for a prune freed what they need.
     """
 
     operations: tuple[Operation, ...]
     redo: bool
     grace_days: float
     restored: Restored | None = None
+    passed_over: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
-        told = [f"{'Brought back' if self.redo else 'Taken back'}: {describe(each)}." for each in self.operations]
+        told = []
+        if self.passed_over:
+            numbers = ", ".join(map(str, self.passed_over))
+            told.append(f"What a prune freed cannot be brought back; passed over: operation {numbers}.")
+        told += [f"{'Brought back' if self.redo else 'Taken back'}: {describe(each)}." for each in self.operations]
         if self.restored is not None:
             told.append(repr(self.restored))
         elif not self.redo and self.operations[0].action == "commit":
@@ -73,18 +79,22 @@ def undo(repository: Repository, dataset: DatasetRow, *, redo: bool = False, num
     """
     with reserve.given_up_if_full(repository.folder), repository.history() as history:
         timeline = history.timeline()
-        group = _to_redo(repository, timeline, dataset) if redo else _to_undo(repository, timeline, dataset, number)
+        passed_over: tuple[int, ...] = ()
+        if redo:
+            group = _to_redo(repository, timeline, dataset)
+        else:
+            group, passed_over = _to_undo(repository, timeline, dataset, number)
         effects = timeline.effect(group[0])[0] if redo else group
         if group[0].before is None:
             repository.require_format(3)
             concerned = history.read_checkpoint(group[0].checkpoint)
             history.append("undo", dataset.path, concerned, undoes=group[0].group, what=_words(effects, redo))
-            return Undone(tuple(effects), redo, repository.config.grace_days)
+            return Undone(tuple(effects), redo, repository.config.grace_days, passed_over=passed_over)
     state = repository.checkpoint(group[0].before)
     undoing = Undoing(group[0].checkpoint, group[0].group, frozenset(state.provenance.get("folders", ())))
     asked = Asked(state, _words(effects, redo), undoing)
     restored = restore_checkpoint(repository, dataset, asked)
-    return Undone(tuple(effects), redo, repository.config.grace_days, restored)
+    return Undone(tuple(effects), redo, repository.config.grace_days, restored, passed_over)
 
 
 def logged(repository: Repository, dataset: DatasetRow, n: int | None = None) -> list[LoggedOperation]:
@@ -132,21 +142,22 @@ def _words(effects: Sequence[Operation], redo: bool) -> str:
 
 def _to_undo(
     repository: Repository, timeline: Timeline, dataset: DatasetRow, number: int | None
-) -> Sequence[Operation]:
-    """Return the newest group that can be taken back: what was freed for good is passed over."""
+) -> tuple[Sequence[Operation], tuple[int, ...]]:
+    """Return the newest group that can be taken back, and the numbers of those that were freed for good since."""
     groups = list(timeline.to_undo(dataset.uid))
     if number is not None:
         groups = [
             group for group in groups if group[0].action == "prune" and number in [each.sequence for each in group]
         ]
-    removed = None
+    passed_over: list[int] = []
     for group in groups:
         needed = [group[0].before] if group[0].before else [e.checkpoint for e in group if e.action == "prune"]
         removed = next((each for each in needed if _is_removed(repository, each)), None)
         if removed is None:
-            return group
+            return group, tuple(passed_over)
         if number is not None:
             raise _removed(repository.checkpoint(removed))
+        passed_over.append(group[0].sequence)
     what = f"{dataset.path} has nothing to undo." if number is None else f"Operation {number} is no prune in force."
     raise NotFoundError(what, "Nothing was changed. See: minian-vc log --operations")
 

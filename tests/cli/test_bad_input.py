@@ -450,7 +450,7 @@ def test_a_newer_repository_is_refused(lab: Path, run_cli: Runner) -> None:
     path = lab / ".minian_vc/config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     for arguments in (("log",), ("commit", INTERMEDIATE), ("restore", "C@latest"), ("config",), ("init", lab)):
-        refused(run_cli, lab, UNFIT, ("99", ".minian_vc", "pip install"), *arguments)
+        refused(run_cli, lab, UNFIT, ("99", ".minian_vc", "Install a newer minian_vc"), *arguments)
 
 
 def test_a_newer_catalog_is_refused(lab: Path, run_cli: Runner) -> None:

@@ -98,7 +98,10 @@ def test_commit_reports_what_it_recorded_and_cost(stages: Path, root: Path, run_
     again = run_cli.json("commit", folder, "-t", "same")
     assert (again["id"], again["created"], again["stored_bytes"]) == (document["id"], False, 0)
     assert again["reused_bytes"] == total
-    assert "Nothing changed" in run_cli.ok("commit", folder).out
+    assert run_cli.ok("commit", folder).out.count("\n") == 1
+    said = run_cli.ok("commit", folder, "-m", "another message").out
+    assert "Nothing changed" in said
+    assert "was not recorded" in said
     assert run_cli.json("log", folder)["checkpoints"][0]["tags"] == ["first", "same"]
 
 
@@ -138,7 +141,7 @@ def test_warnings_go_to_stderr_and_into_json(lab: Path, run_cli: Runner) -> None
     (folder / "C/.zarray").write_text(json.dumps({**meta, "fill_value": 0.5}))
     (folder / "C/3.0").unlink()
     document = run_cli("commit", "--json").json
-    assert any("C lacks 1 chunks" in text for text in document["warnings"])
+    assert any("C lacks 1 chunk:" in text for text in document["warnings"])
     (folder / "C/4.0").unlink()
     outcome = run_cli("commit")
     assert outcome.code == 0

@@ -5,6 +5,7 @@ Run by the tests as a program: it must have no threads when it forks.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from errors import ERRORS, Failing
 from forking import Ended, in_child
-from judging import age_notes
+from judging import age_notes, claim_both_or_neither
 from mutants import MUTANTS
 from power import Cut, Disk, Recording, lay_out
 from scenarios import SCENARIOS
@@ -33,15 +34,7 @@ from minian_vc.errors import MinianVCError
 def killed_at(stage: Stage, number: int) -> dict:
     """Kill before the step of a number."""
     stage.set()
-    count = 0
-
-    def before(_: Step) -> None:
-        nonlocal count
-        count += 1
-        if count == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    steps = Steps(stage.root, before, without=stage.scenario.without)
+    steps = Steps(stage.root, _at(number, lambda: os.kill(os.getpid(), signal.SIGKILL)), without=stage.scenario.without)
     return _told(stage, f"step {number}", in_child(lambda tell: stage.act(steps, tell)))
 
 
@@ -179,6 +172,45 @@ def _dying(number: int) -> Callable[[Step], None]:
     return before
 
 
+# -- Ctrl-C -----------------------------------------------------------------------------------
+
+
+def interrupts(stage: Stage, count: int, chance: random.Random) -> Iterator[dict]:
+    """Press Ctrl-C at the steps in turn, or at some of them where there are too many."""
+    names = stage.steps()
+    for number in sorted(chance.sample(range(1, len(names) + 1), min(len(names), count))):
+        yield {"when": f"step {number}", "step": str(names[number - 1]), **interrupted_at(stage, number)}
+
+
+def interrupted_at(stage: Stage, number: int) -> dict:
+    """Press Ctrl-C before the step of a number; what is changed and what is recorded must not part."""
+    stage.set()
+    steps = Steps(stage.root, _at(number, lambda: os.kill(os.getpid(), signal.SIGINT)), without=stage.scenario.without)
+
+    def act(tell: Callable) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            stage.act(steps, tell)
+        claim_both_or_neither(stage.root, stage.expected)
+
+    ended = in_child(act)
+    wrong = ended.error or stage.judged(acknowledged=bool(ended.told))
+    return {"acknowledged": bool(ended.told), "wrong": wrong}
+
+
+def _at(number: int, action: Callable[[], object]) -> Callable[[Step], None]:
+    """Return a listener that acts at the step of a number."""
+    count = 0
+
+    def before(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            action()
+
+    return before
+
+
 # -- power cuts -------------------------------------------------------------------------------
 
 
@@ -285,6 +317,7 @@ KINDS: dict[str, Callable] = {
     "kills": kills,
     "errors": errors,
     "again": again,
+    "interrupts": interrupts,
     "cuts": cuts,
     "flushes": flushes,
     "mutants": mutants,

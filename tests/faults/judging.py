@@ -25,7 +25,7 @@ from minian_vc.history import open_history
 from minian_vc.model import PREFIX, digest_of
 from minian_vc.verbs.commit import Request
 
-__all__ = ["Expected", "Violation", "age_notes", "expect", "judge"]
+__all__ = ["Expected", "Violation", "age_notes", "claim_both_or_neither", "expect", "judge"]
 
 LONG_AGO = 1_000_000_000
 OBJECTS = ".minian_vc/objects"
@@ -45,6 +45,7 @@ class Expected:
     old: Contents
     new: Contents
     views: tuple[View, ...]
+    operations: int  # in the log afterwards
     known_actions: frozenset[str]  # in the operation log before
     format: int  # of the repository afterwards
     empty_catalog: Path
@@ -77,7 +78,7 @@ def expect(scenario: Scenario, base: Path, work: Path) -> Expected:
     Catalog(empty).prepare()
     format_after = mvc.Repository.open(after).config.format
     old = contents(base / DATASET)
-    return Expected(scenario.name, past.recorded, old, new, tuple(views), actions, format_after, empty)
+    return Expected(scenario.name, past.recorded, old, new, tuple(views), _count(after), actions, format_after, empty)
 
 
 def judge(root: Path, expected: Expected, *, acknowledged: bool) -> None:
@@ -107,6 +108,18 @@ def judge(root: Path, expected: Expected, *, acknowledged: bool) -> None:
     _claim(contents(root / DATASET) == expected.new, "done again, and not in the folder")
     _go_on(root, expected)
     _all_is_whole(root, expected)
+
+
+def claim_both_or_neither(root: Path, expected: Expected) -> None:
+    """What was changed in the folder is recorded, and what is recorded was changed.
+
+    Raises
+    ------
+    Violation
+        One is there without the other.
+    """
+    folder, recorded = contents(root / DATASET), _count(root) == expected.operations
+    _claim(folder == (expected.new if recorded else expected.old), "recorded" if recorded else "not recorded")
 
 
 def _claim(holds: object, *told: object) -> None:

@@ -11,6 +11,7 @@ from driving import GROUPS, NEEDS_LINUX, drive, share, told, wrong
 pytestmark = NEEDS_LINUX
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("group", GROUPS)
 def test_an_error_of_the_disk_at_any_step(group: str, record_property: Callable[[str, object], None]) -> None:
     """A full disk, a quota, no permission, read-only, an I/O error, once or from then on, or writes that are short: one
@@ -23,6 +24,7 @@ def test_an_error_of_the_disk_at_any_step(group: str, record_property: Callable[
     record_property("faults", f"errors injected into {group}: {len(seen)} ({kinds['']} did no harm); 0 wrong")
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_died_is_not_taken_for_durable(group: str, record_property: Callable[[str, object], None]) -> None:
     """A flush fails, or the process dies; the same command is given again and acknowledged; then the power goes. It is

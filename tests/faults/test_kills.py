@@ -16,6 +16,18 @@ def test_each_scenario_is_in_one_group() -> None:
     assert sorted(name for group in GROUPS.values() for name in group) == sorted(SCENARIOS)
 
 
+@pytest.mark.counted
+@pytest.mark.parametrize("group", ["commit", "restore", "prune and tag", "undo"])
+def test_ctrl_c_parts_nothing(group: str, record_property: Callable[[str, object], None]) -> None:
+    """What a command changed in the folder is recorded, or it changed nothing. ``MINIAN_VC_KILLS`` says how often."""
+    seen = drive("interrupts", GROUPS[group], share("MINIAN_VC_KILLS", 200, group) // 4)
+    assert not wrong(seen), told(seen)
+    acknowledged = sum(case["acknowledged"] for case in seen)
+    assert acknowledged < len(seen)
+    record_property("faults", f"Ctrl-C in {group}: {len(seen)}; nothing changed that was not recorded")
+
+
+@pytest.mark.counted
 @pytest.mark.parametrize("group", GROUPS)
 def test_nothing_is_lost_by_a_kill(group: str, record_property: Callable[[str, object], None]) -> None:
     """What was acknowledged is there, what was not is whole or absent; all of it opens, and the command succeeds

@@ -22,6 +22,7 @@ NEEDLESS = {
 }
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("group", GROUPS)
 def test_nothing_acknowledged_is_lost_in_a_power_cut(
     group: str, record_property: Callable[[str, object], None]

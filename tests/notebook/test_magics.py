@@ -33,6 +33,20 @@ def test_log_is_a_dataframe(saved: Shell) -> None:
     assert len(saved.run("%mvc log -n 1")) == 1
 
 
+def test_operations_are_a_dataframe_too(saved: Shell) -> None:
+    """As the errors of undo advise."""
+    log = saved.run("%mvc log --operations")
+    assert log["action"].tolist() == ["commit", "tag", "commit"]
+    assert log["checkpoint"].str.len().tolist() == [10, 10, 10]
+
+
+def test_tables_are_plain_text(saved: Shell) -> None:
+    """No escape codes of a terminal, and nothing displayed beside."""
+    saved.run("%mvc du")
+    assert "checkpoint" in saved.out
+    assert "\x1b" not in saved.out
+
+
 def test_tag_names_what_the_cell_itself_saved(saved: Shell) -> None:
     """Not the checkpoint before it."""
     assert "first_iteration" in saved.run("%mvc show first_iteration").tags

@@ -174,8 +174,16 @@ def test_a_disk_that_is_full_at_any_step(options: dict, way: str, dataset: Path)
     assert seen.count("old StorageError") > 20
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be heard: a job in the background of a script is started so that it is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @EACH_STEP
-def test_an_interrupt_at_any_step(options: dict, way: str, dataset: Path) -> None:
+def test_an_interrupt_at_any_step(options: dict, way: str, dataset: Path, ctrl_c: None) -> None:
     """Ctrl-C comes through; the old version is there, or the new one where it came after the swap."""
     seen = fail_at_each_step(dataset, interrupt, options)
     assert set(seen) == {"old KeyboardInterrupt", "new KeyboardInterrupt"}

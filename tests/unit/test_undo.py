@@ -202,7 +202,10 @@ def test_what_is_dropped_is_freed_when_the_grace_is_over(dataset: mvc.Dataset, r
     assert operations(root)[-1] == "sweep"
     with pytest.raises(NotFoundError, match="freed by a prune"):
         dataset.undo(number=8)
-    assert [each.action for each in dataset.undo().operations] == ["commit"]  # the prune is passed over
+    undone = dataset.undo()
+    assert [each.action for each in undone.operations] == ["commit"]
+    assert undone.passed_over == (7,)  # the prune: that is said
+    assert "passed over: operation 7." in repr(undone)
     assert messages(dataset) == ["begin", "auto 2", "by hand"]
     assert_rebuilt(root)
 
