@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from minian_vc import durable
 from minian_vc.arrays.reading import decode
 from minian_vc.catalog import Catalog, queries
 from minian_vc.catalog.record import CoordinateValues, apply, set_coordinate_values
 from minian_vc.catalog.recorded import recorded_operations
-from minian_vc.errors import DamagedError
+from minian_vc.errors import DamagedError, StorageError
 from minian_vc.model import ArrayVersion, Checkpoint, Coordinate, Operation, digest_of, timestamp
 from minian_vc.objects import ObjectStore, StoredFiles, list_shards
 from minian_vc.operations import OperationLog
@@ -148,12 +149,13 @@ def lost_checkpoints(objects: ObjectStore, named: Collection[str]) -> list[str]:
         The ids that operations name.
     """
     lost = []
-    for shard in list_shards(objects, "checkpoints"):
-        for found in shard.objects:
-            with contextlib.suppress(DamagedError):
-                if found.digest not in named:
-                    parent = Checkpoint.from_document(objects.read("checkpoints", found.digest)).parent
-                    lost += [found.digest] if parent is not None and parent not in named else []
+    with durable.storage_errors("look through the checkpoints", objects.folder):
+        there = [found.digest for shard in list_shards(objects, "checkpoints") for found in shard.objects]
+    for digest in there:
+        if digest not in named:
+            with contextlib.suppress(DamagedError, StorageError):  # one that cannot be read tells nothing
+                parent = Checkpoint.from_document(objects.read("checkpoints", digest)).parent
+                lost += [digest] if parent is not None and parent not in named else []
     return lost
 
 

@@ -19,7 +19,7 @@ from minian_vc.catalog.queries import DatasetRow
 from minian_vc.config import Config
 from minian_vc.dataset_folders import FOLDER, dataset_above, is_dataset
 from minian_vc.environment import user_and_host
-from minian_vc.errors import DamagedError, InvalidInputError, NotFoundError
+from minian_vc.errors import DamagedError, InvalidInputError, MinianVCError, NotFoundError
 from minian_vc.fields import is_path
 from minian_vc.history import History, lost_checkpoints, open_history, refuse_unlike_log
 from minian_vc.looks import history as looks
@@ -34,7 +34,7 @@ from minian_vc.working_folder import WorkingFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "Repository", "pruned_error"]
+__all__ = ["FOLDER", "Repository", "has_repository", "pruned_error"]
 
 MIN_PREFIX = 4
 
@@ -93,7 +93,7 @@ class Repository:
             The catalog is damaged, or is not what the operation log amounts to.
         """
         root = Path(root).resolve()
-        if not _has_repository(root):
+        if not has_repository(root):
             raise NotFoundError(f"There is no repository in {root}.", f"Make one: minian-vc init {root}")
         repository = cls(root)
         _ = repository.config  # refuses a newer format before anything is touched
@@ -103,11 +103,11 @@ class Repository:
         repository.catalog.prepare()
         with repository.catalog.read() as connection:
             last = refuse_unlike_log(connection, repository.operations)
+        if not last:
+            repository.refuse_lost_log((), last)
         if repository.operations.path(last + 1).exists():
             with repository.history():
                 pass  # catches up
-        elif not last:
-            repository.refuse_lost_log(())
         return repository
 
     @classmethod
@@ -121,7 +121,7 @@ class Repository:
         """
         start = Path(start).resolve()
         for folder in (start, *start.parents):
-            if _has_repository(folder):
+            if has_repository(folder):
                 return cls.open(folder)
         raise NotFoundError(
             f"There is no repository at or above {start}.",
@@ -148,7 +148,7 @@ class Repository:
                 f"{inside} is a dataset: MiniAn would take a repository in it for an array.",
                 f"Nothing was made. Use the folder above: minian-vc init {inside.parent}",
             )
-        if not _has_repository(root):
+        if not has_repository(root):
             cls._refuse_to_hide_history(root)
             folder = root / FOLDER
             with durable.storage_errors("make the repository", folder):
@@ -163,8 +163,11 @@ class Repository:
     @classmethod
     def _refuse_to_hide_history(cls, root: Path) -> None:
         """Refuse a place below a repository which has history there: a new one would take its place."""
-        outer = next(filter(_has_repository, root.parents), root)
-        for dataset in cls.open(outer).datasets() if outer != root else ():
+        outer, datasets = root, []
+        with contextlib.suppress(OSError, MinianVCError):  # one that cannot be looked into hides nothing
+            outer = next(filter(has_repository, root.parents), root)
+            datasets = cls.open(outer).datasets() if outer != root else []
+        for dataset in datasets:
             path = outer / dataset.path
             if root == path or root in path.parents:
                 raise InvalidInputError(
@@ -253,8 +256,13 @@ class Repository:
         with open_history(self.catalog, self.operations, self.objects) as history:
             yield history
 
-    def refuse_lost_log(self, named: Collection[str]) -> None:
+    def refuse_lost_log(self, named: Collection[str], last: int) -> None:
         """Refuse to go on where there are checkpoints that the operation log must have named.
+
+        Parameters
+        ----------
+        named : collection of str
+            What the operations name, up to the number ``last``. If there are more by now, nothing is known.
 
         Raises
         ------
@@ -262,7 +270,7 @@ class Repository:
             There are.
         """
         lost = lost_checkpoints(self.objects, named)
-        if lost:
+        if lost and not self.operations.path(last + 1).exists():
             raise DamagedError(
                 f"The operation log {self.operations.folder} has lost operations: {number(len(lost), 'checkpoint')} in "
                 f"{self.objects.folder} follow others that it does not name.",
@@ -354,7 +362,7 @@ class Repository:
         return "@".join(user_and_host())
 
 
-def _has_repository(root: Path) -> bool:
+def has_repository(root: Path) -> bool:
     """Tell whether a folder has a repository; one that has history and no settings is damaged, and not made anew."""
     folder = root / FOLDER
     return (folder / "config.json").is_file() or any((folder / "operations").glob("*"))

@@ -23,7 +23,7 @@ __all__ = ["Catalog"]
 APPLICATION_ID = 0x6D766331  # "mvc1"
 BUSY_SECONDS = 30.0
 FAILED = {  # what SQLite says, and what to do then
-    "full": "Free some space; a prune can do that even now: minian-vc prune",
+    "full": "Free some space; a prune can do that even now: minian-vc prune --yes",
     "readonly": "The disk is read-only, or you may not write there; what is recorded can be read all the same.",
 }
 

@@ -17,7 +17,7 @@ from minian_vc.version import __version__
 __all__ = ["cli", "main"]
 
 ABORTED = "Aborted; nothing was changed."
-INTERRUPTED = "Interrupted. Nothing is half done, and what was recorded before is there: minian-vc log --operations"
+INTERRUPTED = "Interrupted. No dataset is half changed; what was recorded before is there: minian-vc log --operations"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

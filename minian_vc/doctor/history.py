@@ -16,7 +16,7 @@ from minian_vc.errors import DamagedError, EnvironmentUnfitError, StorageError
 from minian_vc.findings import Finding
 from minian_vc.operations import OperationLog
 
-__all__ = ["Recorded", "compare", "open_it", "read_catalog", "read_log"]
+__all__ = ["Recorded", "compare", "open_it", "read_catalog", "read_log", "run_in"]
 
 WAIT = 2.0  # seconds for a writer to finish
 HEADER = 100  # bytes
@@ -38,10 +38,11 @@ class Recorded:
 
 def open_it(root: Path) -> str:
     """Return a command that opens a repository, which mends what can be mended."""
-    return _run(root, "config")
+    return run_in(root, "config")
 
 
-def _run(root: Path, command: str) -> str:
+def run_in(root: Path, command: str) -> str:
+    """Return a line to type that runs a command in a folder."""
     return f"cd {shlex.quote(str(root))} && minian-vc {command}"
 
 
@@ -81,7 +82,7 @@ def _gap(folder: Path, following: Path) -> Iterator[Finding]:
 
 
 def _log_damage(folder: Path, message: str) -> Finding:
-    return Finding("operations-damaged", "error", message, fix=_run(folder.parent, "repair"))
+    return Finding("operations-damaged", "error", message, fix=run_in(folder.parent, "repair"))
 
 
 def compare(catalog: Recorded, log: Recorded, root: Path) -> Iterator[Finding]:
@@ -90,10 +91,10 @@ def compare(catalog: Recorded, log: Recorded, root: Path) -> Iterator[Finding]:
     both = min(len(known), len(logged))
     if known[:both] != logged[:both]:
         message = f"The catalog and the operation log in {root} tell different histories."
-        yield Finding("catalog-differs", "error", message, fix=_run(root, "verify"))
+        yield Finding("catalog-differs", "error", message, fix=run_in(root, "verify"))
     elif len(known) > len(logged):
         message = f"The operation log in {root} ends at {len(logged)}, but the catalog knows {len(known)} operations."
-        yield Finding("catalog-ahead", "error", message, fix=_run(root, "repair"))
+        yield Finding("catalog-ahead", "error", message, fix=run_in(root, "repair"))
     elif len(known) < len(logged):
         message = f"The catalog in {root} knows {len(known)} of {len(logged)} operations; the next command catches up."
         yield Finding("catalog-behind", "warning", message, fix=open_it(root))
@@ -140,7 +141,7 @@ def _missing(path: Path, what: str) -> Finding:
 
 def _damaged(path: Path, what: str) -> Finding:
     message = f"The catalog {path} is damaged: {what}."
-    return Finding("catalog-damaged", "error", message, fix=_run(path.parents[1], "rebuild"))
+    return Finding("catalog-damaged", "error", message, fix=run_in(path.parents[1], "rebuild"))
 
 
 @contextlib.contextmanager
@@ -175,7 +176,7 @@ def _whose(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     elif owner != APPLICATION_ID or "alembic_version" not in kinds["table"] or foreign:
         what = f"has the triggers or views {', '.join(foreign)}" if foreign else "is another program's database"
         message = f"The catalog {path} {what}; every command refuses it."
-        yield Finding("catalog-foreign", "error", message, fix=_run(path.parents[1], "rebuild"))
+        yield Finding("catalog-foreign", "error", message, fix=run_in(path.parents[1], "rebuild"))
     elif not _known(revision := _revision(connection)):
         message = f"The catalog {path} has schema {revision}, which is newer than this minian_vc knows ({HEAD})."
         yield Finding("catalog-newer", "error", message, fix="Install a newer minian_vc.")

@@ -15,9 +15,11 @@ from pathlib import Path
 from minian_vc.arrays.netcdf_mirror import is_netcdf_name
 from minian_vc.config import Config
 from minian_vc.doctor.guard import guarded, is_folder
-from minian_vc.doctor.history import Recorded, compare, read_catalog, read_log
+from minian_vc.doctor.history import Recorded, compare, read_catalog, read_log, run_in
 from minian_vc.errors import DamagedError, EnvironmentUnfitError
 from minian_vc.findings import Finding
+from minian_vc.history import lost_checkpoints
+from minian_vc.objects import ObjectStore
 from minian_vc.repository import FOLDER
 
 __all__ = ["Examined", "examine", "find"]
@@ -67,9 +69,9 @@ def examine(root: Path, *, writable: bool) -> Examined:
 
 
 def _config(path: Path) -> Iterator[Finding]:
-    backup = f"Restore {path} from a backup."
+    fix = run_in(path.parents[1], "repair --yes")
     if not path.is_file():
-        yield Finding("config-missing", "error", f"The configuration {path} is missing.", fix=backup)
+        yield Finding("config-missing", "error", f"The configuration {path} is missing.", fix=fix)
         return
     try:
         Config.load(path)
@@ -77,7 +79,7 @@ def _config(path: Path) -> Iterator[Finding]:
         yield Finding("format-newer", "error", error.message, fix="Install a newer minian_vc.")
     except (DamagedError, RecursionError) as error:
         message = error.message if isinstance(error, DamagedError) else f"{path} is damaged: {error}."
-        yield Finding("config-damaged", "error", message, fix=backup)
+        yield Finding("config-damaged", "error", message, fix=fix)
 
 
 def _structure(folder: Path, catalog: Recorded | None, log: Recorded) -> Iterator[Finding]:
@@ -86,7 +88,10 @@ def _structure(folder: Path, catalog: Recorded | None, log: Recorded) -> Iterato
     if (log.digests or (catalog and catalog.digests)) and not objects.is_dir():
         message = f"The object store {objects} is missing: no old version can be opened."
         yield Finding("objects-missing", "error", message, fix=f"Restore {objects} from a backup.")
-    if catalog is None and log.whole and not log.digests and (objects / "checkpoints").is_dir():
+    has_begun = log.digests or (catalog and catalog.digests)
+    store = ObjectStore(objects, folder)
+    are_there = (objects / "checkpoints").is_dir() if catalog is None else lost_checkpoints(store, ())
+    if not has_begun and log.whole and are_there:
         message = f"The operation log {operations} is empty or missing, but there are checkpoints."
         yield Finding("operations-missing", "error", message, fix=f"Restore {operations} from a backup.")
 

@@ -119,7 +119,7 @@ def _refuse_damaged_log(repository: Repository) -> None:
         lost = f"Nothing was changed. Bring that back from a backup, or all of {repository.operations.folder}."
         hint = knows if repository.catalog.path.exists() else lost
         raise DamagedError(f"The operation log is damaged: {log.damage[0]}.", hint)
-    repository.refuse_lost_log(log.named)
+    repository.refuse_lost_log(log.named, log.last)
 
 
 def _keep(live: Path) -> Path | None:

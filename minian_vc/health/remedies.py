@@ -14,7 +14,7 @@ from minian_vc.health.log import compose, read_log
 from minian_vc.health.report import Damage
 from minian_vc.model import digest_of
 from minian_vc.objects import Kind
-from minian_vc.repository import Repository
+from minian_vc.repository import Repository, has_repository
 
 __all__ = ["OBJECTS", "Remedy", "find_remedies"]
 
@@ -99,12 +99,13 @@ def _from_arrays(places: Places, damage: list[Damage]) -> Iterator[Remedy]:
 
 
 def _by_making(left: list[Damage], damage: Sequence[Damage], found: Mapping[Path, Remedy]) -> Iterator[Remedy]:
-    """Yield the configuration; the catalog, if all documents are whole or can be; and what is only set aside."""
+    """Yield a history's settings; the catalog, if all documents are whole or can be; and what is only set aside."""
     documents = [each for each in damage if each.kind in ("operation", "checkpoint") and each.path not in found]
+    begun = all(has_repository(each.path.parents[1]) for each in damage if each.kind == "config")
     for each in left:
-        if each.kind == "config":
+        if each.kind == "config" and begun:
             yield Remedy(each, "made anew, with the usual settings: set yours again (minian-vc config)")
-        elif each.kind == "catalog" and not documents:
+        elif each.kind == "catalog" and begun and not documents:
             yield Remedy(each, "made anew from the history")
         elif each.needed_by == "nothing":
             yield Remedy(each, "nothing needs it: set aside")

@@ -84,13 +84,14 @@ def _heal_all(repository: Repository, report: VerifyReport) -> Repaired:
 
 def _apply(repository: Repository, remedies: Sequence[Remedy]) -> Iterator[Remedy]:
     """Apply remedies in the order in which things refer to each other; yield those that were there when needed."""
-    for each in remedies:
-        if each.damage.kind == "config":
-            _move_away(repository, each.damage.path, "config")
-            identity = os.urandom(8).hex()
-            Config(repository=identity, format=FORMAT).save(each.damage.path, repository.staging)
-            yield each
     with _locked(repository), durable.storage_errors("repair the repository", repository.folder):
+        repository.staging.mkdir(exist_ok=True)
+        for each in remedies:
+            if each.damage.kind == "config":
+                _move_away(repository, each.damage.path, "config")
+                identity = os.urandom(8).hex()
+                Config(repository=identity, format=FORMAT).save(each.damage.path, repository.staging)
+                yield each
         for kind in KINDS:
             mine = [each for each in remedies if OBJECTS.get(each.damage.kind) == kind]
             with Batch(repository.objects) as batch:

@@ -70,11 +70,9 @@ class Repaired:
         if self.affected:
             yield "Versions that stay damaged:"
             yield from (f"  {each}" for each in self.affected)
-        if any(each.serious for each in self.remaining):
-            yield (
-                "What cannot be healed comes back only from a backup of those files. All other versions can be used "
-                "and new ones recorded; a prune is refused until then."
-            )
+        kinds = {each.kind for each in self.remaining if each.serious}
+        if kinds:
+            yield f"What cannot be healed comes back only from a backup of these files. {_until_then(kinds)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``minian-vc repair --json`` prints."""
@@ -86,3 +84,11 @@ class Repaired:
             "remaining": [each.to_dict() for each in self.remaining],
             "affected": [asdict(each) for each in self.affected],
         }
+
+
+def _until_then(kinds: set[str]) -> str:
+    """Say what can be done while such things are damaged."""
+    if kinds & {"operation", "checkpoint", "config", "catalog"}:
+        return "Until then little or nothing can be recorded."
+    refused = "; a prune is refused" if "manifest" in kinds else ""
+    return f"Until then all other versions can be used, and new ones recorded{refused}."

@@ -15,7 +15,7 @@ from minian_vc.health.so_far import SoFar
 from minian_vc.health.stored import Stored, read_all
 from minian_vc.health.versions import Versions
 from minian_vc.history import lost_checkpoints
-from minian_vc.repository import FOLDER, Repository
+from minian_vc.repository import FOLDER, Repository, has_repository
 from minian_vc.text import number
 
 __all__ = ["check_config", "look", "repository_at", "verify", "verify_repository"]
@@ -69,9 +69,9 @@ def repository_at(path: str | os.PathLike[str]) -> Repository:
         There is none.
     """
     start = Path(path).resolve()
-    for folder in (start, *start.parents):
-        if (folder / FOLDER).is_dir():
-            return Repository(folder)
+    candidates = [folder for folder in (start, *start.parents) if (folder / FOLDER).is_dir()]
+    if candidates:  # one that was only half made is not meant, if there is another
+        return Repository(next(filter(has_repository, candidates), candidates[0]))
     raise NotFoundError(f"There is no repository at or above {start}.", "Give the folder that holds your datasets.")
 
 

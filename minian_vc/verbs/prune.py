@@ -148,8 +148,9 @@ class _Garbage:
 
     def __init__(self, repository: Repository, dataset: DatasetRow, dropped: set[str], grace: float) -> None:
         self._repository = repository
-        timeline = Timeline.of(operation for operation, _ in repository.operations.after(0, None))
-        repository.refuse_lost_log({*timeline.live, *timeline.dropped, *timeline.states})
+        operations = [operation for operation, _ in repository.operations.after(0, None)]
+        timeline = Timeline.of(operations)
+        repository.refuse_lost_log({*timeline.live, *timeline.dropped, *timeline.states}, len(operations))
         now = _now(repository, timeline.time if grace else "")
         needed, spared, self._known = (References(repository.objects) for _ in range(3))
         for checkpoint_id in timeline.live:

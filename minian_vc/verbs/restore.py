@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -135,8 +136,9 @@ def restore_arrays(
         write_arrays(repository, folders, staging.path, as_name)
         staged = {folder: list_files(staging.path / folder) for folder in folders}
         before = save_first(repository, dataset, folders, f"before restoring {', '.join(map(stem, folders))}")
-        with put_off():
+        with contextlib.ExitStack() as to_the_end:
             with recorded(repository, dataset, asked, before):
+                to_the_end.enter_context(put_off())
                 old = {
                     folder: staging.put_in_place(staging.path / folder, working.path / folder, repository.staging)
                     for folder in folders
@@ -144,6 +146,7 @@ def restore_arrays(
             aside = [path for folder in folders for path in _let_go(repository, working, old[folder], folder)]
             for folder, array in folders.items() if as_name is None else ():
                 _remember(working, folder, array, staged[folder])
+            staging.holds_displaced = False
     return Restored(tuple(map(stem, folders)), working.path, saved_as=before.saved_as, aside=tuple(aside))
 
 
@@ -177,11 +180,13 @@ def restore_checkpoint(repository: Repository, dataset: DatasetRow, asked: Asked
         linked = _link_over(working.path, staged, leave=set(others) - same)
         write_arrays(repository, {folder: wanted[folder] for folder in sorted(set(wanted) - same)}, staged)
         written = {folder: list_files(staged / folder) for folder in set(wanted) - same}
-        with put_off():
+        with contextlib.ExitStack() as to_the_end:
             with recorded(repository, dataset, asked, before):
+                to_the_end.enter_context(put_off())
                 old = staging.put_in_place(staged, working.path, repository.staging)
             if old is not None:
                 aside = _sort_out(repository, working, old, linked)
+            staging.holds_displaced = False
     for folder in sorted(set(wanted) - same):
         _remember(working, folder, wanted[folder], written[folder])
     for folder in same:

@@ -168,7 +168,7 @@ def test_a_missing_chunk_is_told_and_reads_as_the_fill_value(stages: Path, root:
     (folder / "C.zarr/C/3.0").unlink()
     touched_long_ago(folder)
     ds = mvc.open(folder)
-    with pytest.warns(UserWarning, match="C lacks 1 chunks"):
+    with pytest.warns(UserWarning, match="C lacks 1 chunk:"):
         ds.commit("a hole", tag="hole")
     assert ds.show().array("C").missing_chunks == 1
     truth[3] = np.nan

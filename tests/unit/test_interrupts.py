@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import running
+from pruning import notebook, operations
 from running import Runner
 
+import minian_vc as mvc
 from minian_vc.interrupts import put_off
+from minian_vc.verbs import restore
 
 run_cli = running.run_cli
 
@@ -40,12 +45,15 @@ def test_the_first_waits_for_the_end() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_the_second_does_not() -> None:
-    """Whoever insists is heard."""
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_second_does_not(depth: int) -> None:
+    """Whoever insists is heard, however many blocks wait."""
     done = []
 
     def act() -> None:
-        with put_off():
+        with contextlib.ExitStack() as stack:
+            for _ in range(depth):
+                stack.enter_context(put_off())
             signal.raise_signal(signal.SIGINT)
             done.append("after the first")
             signal.raise_signal(signal.SIGINT)
@@ -57,16 +65,36 @@ def test_the_second_does_not() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_error_is_not_hidden() -> None:
-    """It comes first."""
+def test_blocks_need_not_lie_in_each_other() -> None:
+    """What began in a block may go on after it."""
+    done = []
 
     def act() -> None:
-        with put_off():
+        with contextlib.ExitStack() as to_the_end:
+            with put_off():
+                to_the_end.enter_context(put_off())
+                signal.raise_signal(signal.SIGINT)
+            done.append("after the first block")
+        done.append("after both")
+
+    with pytest.raises(KeyboardInterrupt):
+        act()
+    assert done == ["after the first block"]
+    with put_off():
+        done.append("and it is forgotten then")
+
+
+def test_it_comes_through_an_error() -> None:
+    """Whoever catches the error must not go on as if nothing had been said; the error is told too."""
+
+    def act() -> None:
+        with contextlib.suppress(ValueError), put_off():
             signal.raise_signal(signal.SIGINT)
             raise ValueError("mine")
 
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(KeyboardInterrupt) as caught:
         act()
+    assert isinstance(caught.value.__context__, ValueError)
 
 
 def test_other_threads_are_left_alone() -> None:
@@ -83,6 +111,25 @@ def test_other_threads_are_left_alone() -> None:
     assert seen == [signal.default_int_handler]
 
 
+def test_a_restore_that_was_interrupted_cleans_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is done, recorded, and nothing of what it displaced is left in the staging folder."""
+    dataset = notebook(root)
+    real = restore._sort_out
+
+    def interrupted(*arguments: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "_sort_out", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.restore("@begin")
+    assert operations(root)[-1] == "restore"
+    assert list((root / ".minian_vc/staging").iterdir()) == []
+    dataset.undo()
+    assert mvc.open_minian(dataset.path, return_dict=True)["C"].values[0, 0] == 4.0
+
+
 def test_what_is_told_is_true(run_cli: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Something may have been recorded before Ctrl-C came."""
 
@@ -92,5 +139,5 @@ def test_what_is_told_is_true(run_cli: Runner, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("minian_vc.cli.look.find_dataset", interrupted)
     ended = run_cli("log")
     assert ended.code == 3
-    assert "Interrupted. Nothing is half done" in ended.err
+    assert "Interrupted. No dataset is half changed" in ended.err
     assert "nothing was changed" not in ended.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -125,6 +126,52 @@ def test_a_repository_half_made_is_made_again(root: Path) -> None:
     """Without history there is nothing to lose."""
     (root / CONFIG).unlink()
     assert mvc.Repository.create(root).datasets() == []
+
+
+def test_what_others_record_meanwhile_is_not_lost(dataset: mvc.Dataset, root: Path) -> None:
+    """A log that was read before they did is only old."""
+    repository = mvc.Repository.open(root)
+    repository.refuse_lost_log((), 0)  # none is named, and the log goes on
+    with pytest.raises(DamagedError):
+        repository.refuse_lost_log((), 6)
+
+
+def test_a_half_made_repository_is_not_meant(dataset: mvc.Dataset, root: Path) -> None:
+    """Nor made whole by repair: it would hide the history of the one above."""
+    inner = root / "inner"
+    save(inner / "m", "C", 1, 2)
+    record(mvc.open(inner / "m"), "deep")
+    (inner / ".minian_vc/staging").mkdir(parents=True)
+    assert mvc.repair(inner, dry_run=False).repository == root / ".minian_vc"
+    assert messages(mvc.open(inner / "m")) == ["deep"]
+    shutil.rmtree(root / ".minian_vc")
+    assert mvc.repair(inner, dry_run=False).healed == ()
+
+
+@pytest.mark.parametrize("kind", ["chunks", "manifests", "checkpoints"])
+def test_what_can_be_done_without_what_is_lost_is_told(dataset: mvc.Dataset, root: Path, kind: str) -> None:
+    """Of a chunk, of a manifest, of a document: and it is true."""
+    array = dataset.show("begin").array("C")
+    digest = {
+        "chunks": dataset.repository.objects.read_manifest(array.manifest)["C/0.0"].digest,
+        "manifests": array.manifest,
+        "checkpoints": dataset.show("begin").id,
+    }[kind]
+    dataset.repository.objects.path(kind, digest).unlink()
+    if kind == "checkpoints":
+        (root / CATALOG).unlink()
+    said = repr(mvc.repair(root, dry_run=False))
+    assert ("new ones recorded" in said) is (kind != "checkpoints")
+    assert ("prune is refused" in said) is (kind == "manifests")
+    save(dataset.path, "C", 60, 9)
+    if kind == "checkpoints":
+        with pytest.raises(DamagedError):
+            mvc.open(dataset.path)
+        return
+    record(mvc.open(dataset.path), "further")
+    refused = pytest.raises(DamagedError) if kind == "manifests" else contextlib.nullcontext()
+    with refused:
+        dataset.prune(dry_run=False)
 
 
 # -- folders ----------------------------------------------------------------------------------
