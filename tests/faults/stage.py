@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import dask.array  # noqa: F401 (all that is heavy before forking, for each child would import it anew)
+import distributed  # noqa: F401
 import numcodecs  # noqa: F401
 import xarray  # noqa: F401
 import zarr  # noqa: F401
