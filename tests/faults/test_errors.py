@@ -35,8 +35,9 @@ def test_an_error_of_the_disk_at_any_step(group: str, record_property: Callable[
 def test_what_died_is_not_taken_for_durable(group: str, record_property: Callable[[str, object], None]) -> None:
     """A flush fails, or the process dies; the same command is given again and acknowledged; then the power goes. It is
     all there: no second flush of the same bytes is taken as success, and what lies there was flushed.
+    ``MINIAN_VC_AGAIN`` says how many in all groups.
     """
-    seen = drive("again", GROUPS[group], share("MINIAN_VC_FAULTS", 100, group))
+    seen = drive("again", GROUPS[group], share("MINIAN_VC_AGAIN", 100, group))
     assert seen
     assert not wrong(seen), told(seen)
     record_property("faults", f"failed or died, given again, then a power cut, {group}: {len(seen)}; 0 lost")
