@@ -31,7 +31,8 @@ def repair(path: str | os.PathLike[str] = ".", *, quick: bool = False, dry_run: 
     """Heal what is damaged in a repository, where the same bytes are found again or can be made again.
 
     Chunk objects are looked for in the working folders and in what was set aside; manifests are made again from arrays
-    that are still in a working folder, documents from the catalog, and the catalog from the documents.
+    that are still in a working folder, documents from the catalog, and the catalog from the documents. Lost settings
+    are replaced by the usual ones.
 
     Parameters
     ----------
