@@ -20,6 +20,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from minian_vc.errors import StorageError
+from minian_vc.interrupts import put_off
 
 __all__ = [
     "FULL",
@@ -301,8 +302,8 @@ def remove_tree(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a file or folder that nobody needs; what cannot be removed takes space and does no harm."""
-    with contextlib.suppress(OSError):
+    """Remove a file or folder that nobody needs, before Ctrl-C; what cannot be removed takes space and does no harm."""
+    with put_off(), contextlib.suppress(OSError):
         remove_tree(path)
 
 

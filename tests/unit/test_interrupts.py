@@ -14,6 +14,7 @@ from pruning import notebook, operations
 from running import Runner
 
 import minian_vc as mvc
+from minian_vc import durable
 from minian_vc.interrupts import put_off
 from minian_vc.verbs import restore
 
@@ -128,6 +129,17 @@ def test_a_restore_that_was_interrupted_cleans_up(root: Path, monkeypatch: pytes
     assert list((root / ".minian_vc/staging").iterdir()) == []
     dataset.undo()
     assert mvc.open_minian(dataset.path, return_dict=True)["C"].values[0, 0] == 4.0
+
+
+def test_what_nobody_needs_is_removed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves no half of a staged folder."""
+    staged = tmp_path / "staged"
+    (staged / "deep").mkdir(parents=True)
+    real = durable.remove_tree
+    monkeypatch.setattr(durable, "remove_tree", lambda path: signal.raise_signal(signal.SIGINT) or real(path))
+    with pytest.raises(KeyboardInterrupt):
+        durable.discard(staged)
+    assert not staged.exists()
 
 
 def test_what_is_told_is_true(run_cli: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
