@@ -176,6 +176,7 @@ def test_a_repository_that_was_written_anew_unchanged_is_good(around: Path) -> N
         use()
 
 
+@pytest.mark.counted
 def test_whatever_stands_in_a_field_is_an_error_of_ours(template: Path, tmp_path: Path) -> None:
     """Or is harmless: no traceback of another kind, and nothing written outside."""
     wrong = []

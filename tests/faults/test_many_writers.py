@@ -66,6 +66,7 @@ def dump(root: Path) -> list[str]:
         return list(connection.iterdump())
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("datasets", "commits"), [(ONE, COMMITS), (SEVERAL, A_FEW)], ids=["one dataset", "three datasets"]
 )
