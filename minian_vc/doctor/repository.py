@@ -20,7 +20,7 @@ from minian_vc.errors import DamagedError, EnvironmentUnfitError
 from minian_vc.findings import Finding
 from minian_vc.history import lost_checkpoints
 from minian_vc.objects import ObjectStore
-from minian_vc.repository import FOLDER
+from minian_vc.repository import FOLDER, has_repository
 
 __all__ = ["Examined", "examine", "find"]
 
@@ -69,7 +69,8 @@ def examine(root: Path, *, writable: bool) -> Examined:
 
 
 def _config(path: Path) -> Iterator[Finding]:
-    fix = run_in(path.parents[1], "repair --yes")
+    root = path.parents[1]
+    fix = run_in(root, "repair --yes" if has_repository(root) else "init")  # without history it was only half made
     if not path.is_file():
         yield Finding("config-missing", "error", f"The configuration {path} is missing.", fix=fix)
         return

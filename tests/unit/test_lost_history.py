@@ -123,8 +123,11 @@ def test_lost_settings_are_damage_and_made_anew(dataset: mvc.Dataset, root: Path
 
 
 def test_a_repository_half_made_is_made_again(root: Path) -> None:
-    """Without history there is nothing to lose."""
+    """Without history there is nothing to lose; doctor says how."""
     (root / CONFIG).unlink()
+    assert [each.fix for each in examine(root).all_findings if each.code == "config-missing"] == [
+        f"cd {root} && minian-vc init"
+    ]
     assert mvc.Repository.create(root).datasets() == []
 
 
@@ -187,6 +190,9 @@ def test_a_new_repository_does_not_hide_history(dataset: mvc.Dataset, root: Path
     assert not (inner / ".minian_vc").exists()
     (root / "other").mkdir()
     assert mvc.Repository.create(root / "other").datasets() == []
+    (root / CONFIG).write_text("{")  # of the one above, which is not ours to judge
+    (root / "third").mkdir()
+    assert mvc.Repository.create(root / "third").datasets() == []
 
 
 def test_nothing_is_restored_into_a_folder_above_a_dataset(root: Path) -> None:
