@@ -164,7 +164,7 @@ class Repository:
     def _refuse_to_hide_history(cls, root: Path) -> None:
         """Refuse a place below a repository which has history there: a new one would take its place."""
         outer, datasets = root, []
-        with contextlib.suppress(OSError, MinianVCError):  # one that cannot be looked into hides nothing
+        with contextlib.suppress(OSError, MinianVCError):  # one that cannot be looked into stops nobody
             outer = next(filter(has_repository, root.parents), root)
             datasets = cls.open(outer).datasets() if outer != root else []
         for dataset in datasets:

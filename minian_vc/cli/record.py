@@ -154,9 +154,9 @@ def restore(
     as it was. What is not committed yet is committed before it is replaced.
     """
     found, here = find_dataset(dataset), current_folder()
-    for spec in specs:
-        found.find(spec)  # before anything is asked
     if to is None and not yes and sys.stdin.isatty() and sys.stdout.isatty() and not json_:
+        for spec in specs:
+            found.find(spec)  # nothing is asked about what is not there
         click.confirm(
             f"Replace arrays in {found.path} (uncommitted work is committed first)?", abort=True, default=True
         )
