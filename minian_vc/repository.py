@@ -274,7 +274,7 @@ class Repository:
             raise DamagedError(
                 f"The operation log {self.operations.folder} has lost operations: {number(len(lost), 'checkpoint')} in "
                 f"{self.objects.folder} follow others that it does not name.",
-                "Nothing was changed, and all that was recorded is still stored. Bring that folder back from a backup.",
+                "Nothing was changed. Bring that folder back from a backup.",
             )
 
     def checkpoint(self, checkpoint_id: str, tags: tuple[str, ...] = ()) -> Checkpoint:

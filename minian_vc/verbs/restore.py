@@ -32,6 +32,8 @@ from minian_vc.zarr_format import stem
 
 __all__ = ["Restored", "refuse_without_bytes", "restore_arrays", "restore_checkpoint", "restore_to"]
 
+LEVELS = 3  # of folders below a target that are looked through: datasets lie in a lab as animal/session/dataset
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Restored:
@@ -221,7 +223,7 @@ def restore_to(
     """
     target = target.resolve()
     above = repository.folder if repository.folder in target.parents else dataset_above(target)
-    below = None if is_dataset(target) else next(datasets_below(target), None)
+    below = None if is_dataset(target) else next(datasets_below(target, LEVELS), None)
     if below is not None:
         raise InvalidInputError(
             f"{target} holds the dataset {below}: arrays above it would make that part of another.",

@@ -197,8 +197,8 @@ def test_a_new_repository_does_not_hide_history(dataset: mvc.Dataset, root: Path
 
 def test_nothing_is_restored_into_a_folder_above_a_dataset(root: Path) -> None:
     """MiniAn would take the dataset for one of the arrays."""
-    deep = notebook(root, "s/m")
-    for target in (root, root / "s"):
+    deep = notebook(root, "animal/session/m")
+    for target in (root, root / "animal", root / "animal/session"):
         with pytest.raises(InvalidInputError, match=f"{target} holds the dataset {deep.path}"):
             deep.restore("C@begin", to=target)
     assert deep.restore("C@begin", to=root / "elsewhere").arrays == ("C",)
